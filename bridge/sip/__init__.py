@@ -1,0 +1,1 @@
+"""SIP: PJSIP's user-agent layer, bound through cffi."""

@@ -1,0 +1,1 @@
+"""Configuration: settings, database, migrations and logging."""

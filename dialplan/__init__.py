@@ -1,0 +1,1 @@
+"""The dial plan: what a caller hears and can press."""

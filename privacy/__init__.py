@@ -1,0 +1,1 @@
+"""Privacy: what is held about people, why and for how long."""
