@@ -1,0 +1,341 @@
+"""Actions: everything that `CallFlow` and `Conference` ask the shell to do.
+
+`handle(event)` returns them as a list; the shell carries them out in that order, at once, and
+tells the results as events (`dialplan.events` says which, and what the shell promises).
+
+Call flow:
+
+=============== ==================================================================================
+action          the shell
+=============== ==================================================================================
+Play            renders the phrases in the number's language, plays them to the leg, answers
+                `PromptDone`. The flow never has two plays at once
+StopPlay        stops that play; its `PromptDone` may still come
+StartTimer      sets the named timer of this call (again)
+StopTimer       forgets it; unknown names are fine
+CheckPin        asks `GuessLimits.verdict`; on `Throttle` answers `PinThrottled` without a look-up,
+                otherwise looks the PIN's hash up and calls `failed` or `succeeded` (`withdrawn`
+                where the database did not answer). Answers `PinChecked` with the verdict's
+                `delay_s` as soon as it knows: waiting is the flow's
+Join            finds or makes the conference, sends it `Entered`, passes its `Answer` on as
+                `JoinAnswered`
+PassDigit       sends the conference `LegDigit`
+Leave           sends the conference `Left` if it holds the leg; otherwise forgets the `Join`
+HangUp          ends the SIP call (BYE, Q.850 16) and writes the cause into the leg's record;
+                `HungUp` follows. The last action of a flow but for `Leave`
+RecordRefusal   writes a row of refused attempts
+=============== ==================================================================================
+
+Conference (leg numbers as in `Entered`):
+
+=============== ==================================================================================
+action          the shell
+=============== ==================================================================================
+Answer          sends the leg's flow `JoinAnswered`; on a refusal the conference has forgotten it
+Place           puts the leg in the conference's media room with these masks, or alone
+                (`in_room` false: waiting, neither speaks nor hears); records the change
+Say             renders the phrases in the language of that leg's number and plays them to that
+                leg alone, "replace"; answers `LegPromptDone`. One at a time for a leg
+StopSay         stops it
+Chime           mixes the tone into the room for everyone who hears it
+Music           starts or stops the leg's background loop of hold music
+EndLeg          sends the leg's flow `Released`; the conference has forgotten the leg
+StartTimer      sets the named timer of this conference (again)
+StopTimer       forgets it
+SessionStarted  opens the row of the conference session; `Place` actions with `in_room` follow
+SessionEnded    closes it; nothing follows
+=============== ==================================================================================
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
+
+from dialplan.events import JoinOutcome
+from dialplan.phrases import Phrase
+from dialplan.rules import Role
+
+__all__ = [
+    "Answer",
+    "CallAction",
+    "CheckPin",
+    "Chime",
+    "ConferenceAction",
+    "EndCause",
+    "EndLeg",
+    "HangUp",
+    "Join",
+    "Leave",
+    "Music",
+    "PassDigit",
+    "Place",
+    "Play",
+    "RecordRefusal",
+    "Refusal",
+    "Say",
+    "SessionEnd",
+    "SessionEnded",
+    "SessionStarted",
+    "StartTimer",
+    "StopPlay",
+    "StopSay",
+    "StopTimer",
+]
+
+
+class EndCause(StrEnum):
+    """Why the bridge ended a call; the value goes into the call detail record."""
+
+    TOO_MANY_TRIES = "too_many_tries"
+    NO_PIN = "no_pin"
+    FULL = "conference_full"
+    CLOSED = "conference_closed"
+    CONFERENCE_ENDED = "conference_ended"
+    TIME_LIMIT = "time_limit"
+    HOST_LEFT = "host_left"
+    HOST_NEVER_CAME = "host_never_came"
+    NOBODY_CAME = "nobody_came"
+    TECHNICAL = "technical_problem"
+    SHUTDOWN = "shutdown"
+    ADMINISTRATOR = "administrator"
+
+
+class Refusal(StrEnum):
+    """Why an attempt was refused; the value goes into the row of refused attempts."""
+
+    PIN_MISTYPED = "pin_mistyped"
+    PIN_UNKNOWN = "pin_unknown"
+    PIN_REVOKED = "pin_revoked"
+    PIN_THROTTLED = "pin_throttled"
+    TOO_MANY_TRIES = "too_many_tries"
+    NO_PIN = "no_pin"
+    FULL = "conference_full"
+    CLOSED = "conference_closed"
+    ENDED = "conference_ended"
+    TECHNICAL = "technical_problem"
+
+
+# --- both --------------------------------------------------------------------------------------
+
+
+class StartTimer(Struct, frozen=True):
+    """Set a timer; one that runs under this name is moved.
+
+    Attributes:
+        timer: Its name, unique within the call or the conference.
+        seconds: From the `at` of the event being handled.
+    """
+
+    timer: str
+    seconds: float
+
+
+class StopTimer(Struct, frozen=True):
+    """Forget a timer."""
+
+    timer: str
+
+
+# --- actions of a call -------------------------------------------------------------------------
+
+
+class Play(Struct, frozen=True):
+    """Play phrases to the caller.
+
+    Attributes:
+        play: Number of this play within the call, from 1.
+        phrases: What to say, in order.
+        barge_in: Whether the flow will let a digit cut it; for information, the flow does it.
+    """
+
+    play: int
+    phrases: tuple[Phrase, ...]
+    barge_in: bool
+
+
+class StopPlay(Struct, frozen=True):
+    """Stop a play."""
+
+    play: int
+
+
+class CheckPin(Struct, frozen=True):
+    """Look a check-valid PIN up, under the guess limits.
+
+    Attributes:
+        query: Number of this question within the call, from 1; never two at once.
+        pin: The digits; shown in no `repr`.
+    """
+
+    query: int
+    pin: str
+
+    def __repr__(self) -> str:
+        return f"CheckPin(query={self.query!r})"
+
+
+class Join(Struct, frozen=True):
+    """Bring the caller into a conference.
+
+    Attributes:
+        conference: Its id.
+        role: From the PIN; always guest without one.
+        name: From a single-use guest code; shown in no `repr`.
+        pinless: Whether the caller came in on an asserted number alone.
+    """
+
+    conference: int
+    role: Role
+    name: str | None = None
+    pinless: bool = False
+
+    def __repr__(self) -> str:
+        return f"Join(conference={self.conference!r}, role={self.role!r}, pinless={self.pinless!r})"
+
+
+class PassDigit(Struct, frozen=True):
+    """Give the digit to the conference; shown in no `repr`."""
+
+    digit: str
+
+    def __repr__(self) -> str:
+        return "PassDigit()"
+
+
+class Leave(Struct, frozen=True):
+    """The caller is out of the conference, or no longer wants in."""
+
+
+class HangUp(Struct, frozen=True):
+    """End the call."""
+
+    cause: EndCause
+
+
+class RecordRefusal(Struct, frozen=True):
+    """Record a refused attempt.
+
+    Attributes:
+        reason: Why.
+        conference: Which conference refused, after a right PIN; None before.
+    """
+
+    reason: Refusal
+    conference: int | None = None
+
+
+CallAction = (
+    Play
+    | StopPlay
+    | StartTimer
+    | StopTimer
+    | CheckPin
+    | Join
+    | PassDigit
+    | Leave
+    | HangUp
+    | RecordRefusal
+)
+
+
+# --- actions of a conference -------------------------------------------------------------------
+
+
+class Answer(Struct, frozen=True):
+    """Tell a leg's flow what became of its `Join`."""
+
+    leg: int
+    outcome: JoinOutcome
+
+
+class Place(Struct, frozen=True):
+    """Say where a leg is and what it may do there.
+
+    Attributes:
+        leg: Which leg.
+        in_room: In the conference's room, or alone.
+        speaks: Whether the others hear it.
+        hears: Whether it hears the others.
+    """
+
+    leg: int
+    in_room: bool
+    speaks: bool
+    hears: bool
+
+
+class Say(Struct, frozen=True):
+    """Say something to one leg, which nobody else hears.
+
+    Attributes:
+        leg: To whom.
+        play: Number of this play within the conference, from 1.
+        phrases: What to say, in order.
+    """
+
+    leg: int
+    play: int
+    phrases: tuple[Phrase, ...]
+
+
+class StopSay(Struct, frozen=True):
+    """Stop what is being said to a leg."""
+
+    leg: int
+    play: int
+
+
+class Chime(Struct, frozen=True):
+    """Sound a tone in the room."""
+
+    sound: Literal["enter", "exit"]
+
+
+class Music(Struct, frozen=True):
+    """Start or stop a leg's hold music."""
+
+    leg: int
+    on: bool
+
+
+class EndLeg(Struct, frozen=True):
+    """Let a leg go; its flow will hang up."""
+
+    leg: int
+    cause: EndCause
+
+
+class SessionStarted(Struct, frozen=True):
+    """The conference has started."""
+
+
+class SessionEnd(StrEnum):
+    """Why a conference session ended; the value goes into its record."""
+
+    LAST_LEFT = "last_left"
+    HOST_LEFT = "host_left"
+    TIME_LIMIT = "time_limit"
+    SHUTDOWN = "shutdown"
+    ADMINISTRATOR = "administrator"
+
+
+class SessionEnded(Struct, frozen=True):
+    """The conference is over; there was a `SessionStarted` before."""
+
+    reason: SessionEnd
+
+
+ConferenceAction = (
+    Answer
+    | Place
+    | Say
+    | StopSay
+    | Chime
+    | Music
+    | EndLeg
+    | StartTimer
+    | StopTimer
+    | SessionStarted
+    | SessionEnded
+)
