@@ -1,0 +1,214 @@
+"""The control process's end of a media process: start it, tell it, hear from it, end it.
+
+Nothing here blocks but `close`. The caller watches `fileno()` for reading and calls `receive()`;
+while `pending` is not zero it also watches for writing and calls `flush()`.
+"""
+
+import collections
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Final, Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media.errors import BankRejected, ChannelFull, MediaProcessEnded
+from bridge.media.messages import Command, Event, LoadBank, Stop
+
+__all__ = ["BANK_TAIL", "MediaClient"]
+
+QUEUE_LIMIT: Final = 4096
+"""Commands that wait while the media process does not read: about a minute at 50 calls a second."""
+
+BANK_TAIL: Final = 480
+"""Zeros behind the bank's samples, so that a frame read at its end stays inside."""
+
+LARGEST_PACKET: Final = 262_144
+PACKETS_PER_RECEIVE: Final = 64
+SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+class MediaClient:
+    """One media process, seen from control.
+
+    Args:
+        process: the running process.
+        channel: our end of the socket pair.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        self._process = process
+        self._channel = channel
+        self._waiting: collections.deque[tuple[bytes, list[int]]] = collections.deque()
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
+
+    @classmethod
+    def start(cls, bank: npt.NDArray[np.int16] | None = None) -> Self:
+        """Start a media process by exec (never fork: PJSIP's thread holds locks).
+
+        Args:
+            bank: prompts and tones, int16, `(samples,)`, 8 kHz; none when not given.
+
+        Returns:
+            The client; `Ready` arrives as its first event.
+
+        Raises:
+            BankRejected: the bank is not one-dimensional int16.
+            OSError: the process could not be started.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            ours.setblocking(False)
+            descriptor = theirs.fileno()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bridge.media", "--control-fd", str(descriptor)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(descriptor,),
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            )
+        client = cls(process, ours)
+        if bank is not None:
+            client.load_bank(bank)
+        return client
+
+    @property
+    def pid(self) -> int:
+        """The media process's identifier."""
+        return self._process.pid
+
+    @property
+    def pending(self) -> int:
+        """Commands that wait for the media process to read."""
+        return len(self._waiting)
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch for events."""
+        return self._channel.fileno()
+
+    def send(self, command: Command, fds: Sequence[int] = ()) -> None:
+        """Send a command, or queue it when the channel is full. Order is kept.
+
+        Args:
+            command: the command.
+            fds: descriptors it needs; the caller keeps and closes its own.
+
+        Raises:
+            ChannelFull: the queue is full too: the process hangs.
+            MediaProcessEnded: it is gone.
+        """
+        if len(self._waiting) >= QUEUE_LIMIT:
+            raise ChannelFull(
+                f"media process {self.pid} has not read {QUEUE_LIMIT} commands, replace it"
+            )
+        # A queued command outlives the call, its descriptors must too.
+        self._waiting.append((self._encoder.encode(command), [os.dup(fd) for fd in fds]))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the channel takes it.
+
+        Raises:
+            MediaProcessEnded: the process is gone.
+        """
+        while self._waiting:
+            data, fds = self._waiting[0]
+            try:
+                socket.send_fds(self._channel, [data], fds)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise self._ended() from error
+            self._waiting.popleft()
+            for fd in fds:
+                os.close(fd)
+
+    def receive(self) -> list[Event]:
+        """Return what the media process has said since the last call; never waits.
+
+        Raises:
+            MediaProcessEnded: it is gone, and all it said has been returned.
+        """
+        if self._waiting:
+            with contextlib.suppress(MediaProcessEnded):
+                self.flush()  # the end is told below, after the last words
+        events: list[Event] = []
+        for _ in range(PACKETS_PER_RECEIVE):
+            try:
+                data = self._channel.recv(LARGEST_PACKET)
+            except BlockingIOError:
+                break
+            except OSError:
+                data = b""
+            if not data:
+                if events:
+                    break
+                raise self._ended()
+            events.extend(self._decoder.decode(data))
+        return events
+
+    def load_bank(self, samples: npt.NDArray[np.int16]) -> None:
+        """Hand a bank of prompts and tones over in sealed shared memory.
+
+        Args:
+            samples: int16, `(samples,)`, 8 kHz.
+
+        Raises:
+            BankRejected: it is not one-dimensional int16.
+            MediaProcessEnded: the process is gone.
+        """
+        if samples.dtype != np.int16 or samples.ndim != 1:
+            raise BankRejected(
+                f"a bank is int16 of one dimension at 8 kHz, got {samples.dtype} {samples.shape}"
+            )
+        descriptor = os.memfd_create("dialin-bank", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+            file.write(np.ascontiguousarray(samples).data)
+            file.write(bytes(2 * BANK_TAIL))
+            file.flush()
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
+            self.send(LoadBank(samples=len(samples)), (descriptor,))
+
+    def close(self, timeout: float = 2.0) -> int:
+        """End the process and wait for it: by a word, then by SIGKILL.
+
+        Args:
+            timeout: how long it may take to end by itself [s].
+
+        Returns:
+            Its exit status, negative when a signal ended it.
+        """
+        with contextlib.suppress(MediaProcessEnded, ChannelFull):
+            self.send(Stop())
+        self._drop_waiting()
+        self._channel.close()
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int:
+        """Kill and reap the process; only then may its sockets be handed to another one."""
+        self._process.kill()
+        self._drop_waiting()
+        self._channel.close()
+        return self._process.wait()
+
+    def _drop_waiting(self) -> None:
+        while self._waiting:
+            for fd in self._waiting.popleft()[1]:
+                os.close(fd)
+
+    def _ended(self) -> MediaProcessEnded:
+        status = self._process.poll()
+        return MediaProcessEnded(
+            f"media process {self.pid} is gone (exit status {status}), "
+            f"its legs need another process",
+            status,
+        )

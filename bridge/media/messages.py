@@ -1,0 +1,475 @@
+"""What the control process and a media process say to each other.
+
+The channel is a `SOCK_SEQPACKET` Unix socket pair. Each packet from control is one msgpack
+`Command`; the descriptors a command needs travel with it (SCM_RIGHTS), in the order its docstring
+gives. Each packet to control is a msgpack list of `Event`. All times named `at` are seconds of
+`time.monotonic()`, which on Linux is one clock for both processes.
+
+Identifiers are chosen by the control process and never used twice in one run of the bridge:
+`leg`, `room` and `play` are positive integers.
+
+An `OpenLeg` carries all that a media process needs to know of a leg, so that another process can
+take the leg over from the message, the sockets and the last sequence number and time stamp.
+"""
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+__all__ = [
+    "SILENCE",
+    "BeginTrace",
+    "ChangeLeg",
+    "CloseLeg",
+    "Codec",
+    "Command",
+    "DigitInfo",
+    "DigitPressed",
+    "DtmfMethod",
+    "EndTrace",
+    "EngineError",
+    "EngineStatistics",
+    "Event",
+    "FirstMedia",
+    "Heartbeat",
+    "LegClosed",
+    "LegMedia",
+    "LegStatistics",
+    "LoadBank",
+    "MediaQuiet",
+    "MediaResumed",
+    "OpenLeg",
+    "Place",
+    "Play",
+    "PlayFinished",
+    "PlayMode",
+    "Ready",
+    "SourceLatched",
+    "Statistics",
+    "Stop",
+    "StopPlay",
+    "TalkSpurt",
+    "Traced",
+]
+
+Codec: TypeAlias = Literal["PCMU", "PCMA"]
+DtmfMethod: TypeAlias = Literal["rfc4733", "info", "inband"]
+PlayMode: TypeAlias = Literal["replace", "mix"]
+
+SILENCE: Final = -1
+"""As the start of a clip: silence of the clip's length."""
+
+
+class LegMedia(msgspec.Struct, frozen=True):
+    """What an offer and answer agreed on for one leg.
+
+    Args:
+        codec: the encoding of both directions, 8 kHz.
+        payload_type: its RTP payload type, 0 to 127.
+        dtmf_payload_type: of telephone-event (RFC 4733), `None` when not negotiated.
+        cn_payload_type: of comfort noise (RFC 3389), 13 unless negotiated otherwise; `None` when
+            the peer may not send it.
+        tx_ptime_ms: sound per packet that we send, 10 or 20 ms. What comes in may be 10 to 60 ms.
+        remote_rtp: address and port the peer's SDP names, `None` when it names none (0.0.0.0).
+        remote_rtcp: the same for RTCP.
+        tx: we may send to the peer (false while it holds us).
+        rx: we accept what it sends.
+    """
+
+    codec: Codec
+    payload_type: int
+    dtmf_payload_type: int | None = None
+    cn_payload_type: int | None = 13
+    tx_ptime_ms: int = 20
+    remote_rtp: tuple[str, int] | None = None
+    remote_rtcp: tuple[str, int] | None = None
+    tx: bool = True
+    rx: bool = True
+
+
+# --- control to media -------------------------------------------------------------------------
+
+
+class OpenLeg(msgspec.Struct, frozen=True, tag=True):
+    """Take a leg over. Descriptors: the bound RTP socket, the bound RTCP socket.
+
+    Args:
+        leg: the leg.
+        media: what was negotiated.
+        ssrc: the synchronisation source we send with, 1 to 2**32 - 1, constant for the call.
+        cname: the RTCP canonical name, without personal information.
+        sequence: the first sequence number to send, random when `None`.
+        timestamp: the first time stamp to send, random when `None`.
+    """
+
+    leg: int
+    media: LegMedia
+    ssrc: int
+    cname: str
+    sequence: int | None = None
+    timestamp: int | None = None
+
+
+class ChangeLeg(msgspec.Struct, frozen=True, tag=True):
+    """Apply a re-INVITE or UPDATE: hold, resume, moved media, another codec."""
+
+    leg: int
+    media: LegMedia
+
+
+class CloseLeg(msgspec.Struct, frozen=True, tag=True):
+    """Send an RTCP BYE, close the sockets, answer with `LegClosed`."""
+
+    leg: int
+
+
+class Place(msgspec.Struct, frozen=True, tag=True):
+    """Put a leg into a room, or leave it alone (`room` is `None`).
+
+    Args:
+        leg: the leg.
+        room: the room, which exists from its first leg to its last.
+        speaks: the others in the room hear this leg.
+        hears: this leg hears the others.
+    """
+
+    leg: int
+    room: int | None
+    speaks: bool = True
+    hears: bool = True
+
+
+class Play(msgspec.Struct, frozen=True, tag=True):
+    """Play clips of the bank to one leg or to all who hear in a room.
+
+    A leg has a foreground, where plays queue behind each other, and one background loop (`loop`),
+    heard when the foreground is silent and no room is heard; a background of mode "mix" is heard
+    together with the room. A new background takes the old one's place. A room's plays queue too
+    and are always mixed.
+
+    Args:
+        leg: the leg, or `None`.
+        room: the room, or `None`; exactly one of the two is given.
+        play: identifies the play in `StopPlay` and `PlayFinished`.
+        clips: start and length of each clip in samples of the bank (8 kHz); `SILENCE` as start
+            is silence. They follow each other without a gap.
+        loop: begin again at the end, until stopped; for a leg this makes it the background.
+        mode: "replace": the leg hears the play instead of its room; "mix": both.
+        gain_db: level change.
+    """
+
+    play: int
+    clips: list[tuple[int, int]]
+    leg: int | None = None
+    room: int | None = None
+    loop: bool = False
+    mode: PlayMode = "replace"
+    gain_db: float = 0.0
+
+
+class StopPlay(msgspec.Struct, frozen=True, tag=True):
+    """Stop one play, or all of a leg or room (`play` is `None`); each answers `PlayFinished`."""
+
+    leg: int | None = None
+    room: int | None = None
+    play: int | None = None
+
+
+class DigitInfo(msgspec.Struct, frozen=True, tag=True):
+    """A digit came by SIP INFO; it comes back as `DigitPressed` unless it came by RTP as well."""
+
+    leg: int
+    digit: str
+    duration_ms: int = 0
+
+    def __repr__(self) -> str:
+        """Leave the digit out, as `DigitPressed` does."""
+        return f"DigitInfo(leg={self.leg}, digit=hidden, duration_ms={self.duration_ms})"
+
+
+class BeginTrace(msgspec.Struct, frozen=True, tag=True):
+    """Report the leg's RTP headers as `Traced` until `EndTrace`."""
+
+    leg: int
+
+
+class EndTrace(msgspec.Struct, frozen=True, tag=True):
+    """End a trace."""
+
+    leg: int
+
+
+class LoadBank(msgspec.Struct, frozen=True, tag=True):
+    """Use a prompt bank. Descriptor: a sealed memfd of int16 samples, 8 kHz, mono.
+
+    Args:
+        samples: how many samples; at least a frame (160) of zeros follows them in the memfd.
+    """
+
+    samples: int
+
+
+class Statistics(msgspec.Struct, frozen=True, tag=True):
+    """Ask for `EngineStatistics`."""
+
+
+class Stop(msgspec.Struct, frozen=True, tag=True):
+    """Close every leg and end. So does the end of the control socket."""
+
+
+Command: TypeAlias = (
+    OpenLeg
+    | ChangeLeg
+    | CloseLeg
+    | Place
+    | Play
+    | StopPlay
+    | DigitInfo
+    | BeginTrace
+    | EndTrace
+    | LoadBank
+    | Statistics
+    | Stop
+)
+
+
+# --- media to control -------------------------------------------------------------------------
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The process has its tables and its first tick is due.
+
+    Args:
+        pid: its process identifier.
+        realtime: SCHED_FIFO was granted.
+    """
+
+    pid: int
+    realtime: bool = False
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag=True):
+    """Once a second: the process lives, and how its ticks went.
+
+    Args:
+        tick: ticks since the start.
+        tick_ms_p50: median over the last second [ms].
+        tick_ms_p95: 95th percentile over the last second [ms].
+        tick_ms_max: longest of the last second [ms].
+        late_ticks: ticks that began more than a tick late and were made up, since the start.
+        jumped_ticks: ticks left out altogether, since the start.
+        legs: legs open now.
+        rxq_overflow: packets that receive buffers dropped, since the start.
+        send_errors: packets that could not be sent, since the start.
+    """
+
+    tick: int
+    tick_ms_p50: float
+    tick_ms_p95: float
+    tick_ms_max: float
+    late_ticks: int
+    jumped_ticks: int
+    legs: int
+    rxq_overflow: int
+    send_errors: int
+
+
+class DigitPressed(msgspec.Struct, frozen=True, tag=True):
+    """A key was pressed, told at its start, once per press.
+
+    Args:
+        leg: the leg.
+        digit: one of `0123456789*#ABCD`.
+        method: how it came.
+        at: when it was recognised.
+    """
+
+    leg: int
+    digit: str
+    method: DtmfMethod
+    at: float
+
+    def __repr__(self) -> str:
+        """Leave the digit out: digits are PINs, and a repr ends up in logs."""
+        return f"DigitPressed(leg={self.leg}, digit=hidden, method={self.method!r}, at={self.at})"
+
+
+class FirstMedia(msgspec.Struct, frozen=True, tag=True):
+    """The leg's first valid RTP packet arrived."""
+
+    leg: int
+    at: float
+
+
+class MediaQuiet(msgspec.Struct, frozen=True, tag=True):
+    """No RTP for so long; told every ten seconds, until `MediaResumed`. Silence is not absence."""
+
+    leg: int
+    seconds: float
+
+
+class MediaResumed(msgspec.Struct, frozen=True, tag=True):
+    """RTP came again after a `MediaQuiet`."""
+
+    leg: int
+
+
+class SourceLatched(msgspec.Struct, frozen=True, tag=True):
+    """The leg's RTP comes from a source that is now connected.
+
+    Args:
+        leg: the leg.
+        own_sdp: it is the address of the peer's SDP; false behind NAT.
+    """
+
+    leg: int
+    own_sdp: bool
+
+
+class PlayFinished(msgspec.Struct, frozen=True, tag=True):
+    """A play ended.
+
+    Args:
+        play: which.
+        completed: it was heard to its end; false when it was stopped, refused or replaced.
+        leg: the leg, or `None`.
+        room: the room, or `None`.
+    """
+
+    play: int
+    completed: bool
+    leg: int | None = None
+    room: int | None = None
+
+
+class LegStatistics(msgspec.Struct, frozen=True, tag=True):
+    """A leg's counters since it was opened; every five seconds, and once in `LegClosed`.
+
+    Args:
+        leg: the leg.
+        packets_rx: RTP packets taken from the leg.
+        packets_tx: RTP packets sent to it.
+        bytes_rx: their payload [bytes].
+        bytes_tx: payload sent [bytes].
+        lost: packets that never came, by sequence number (RFC 3550 A.3).
+        late: came after their time to be heard.
+        duplicate: came twice.
+        reordered: came after a later one.
+        strangers: came from a source that is not the leg's.
+        malformed: not RTP, truncated, wrong version.
+        wrong_payload: of a payload type that was not negotiated.
+        unwanted: came while the leg was not to send (hold).
+        reanchored: the stream began anew: another SSRC, a leap in sequence or time stamp.
+        jitter_ms: interarrival jitter (RFC 3550 A.8) [ms].
+        rtt_ms: round trip by RTCP [ms], `None` before the first report.
+        remote_lost: packets of ours that the peer says it lost.
+        remote_jitter_ms: jitter the peer reports [ms], `None` before the first report.
+        concealed_frames: frames of 20 ms that were made up.
+        talk_ms: time the leg spoke [ms].
+        playout_ms: how long its sound waits for playout now [ms].
+        dtmf_method: how its last digit came, `None` before one.
+    """
+
+    leg: int
+    packets_rx: int = 0
+    packets_tx: int = 0
+    bytes_rx: int = 0
+    bytes_tx: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicate: int = 0
+    reordered: int = 0
+    strangers: int = 0
+    malformed: int = 0
+    wrong_payload: int = 0
+    unwanted: int = 0
+    reanchored: int = 0
+    jitter_ms: float = 0.0
+    rtt_ms: float | None = None
+    remote_lost: int = 0
+    remote_jitter_ms: float | None = None
+    concealed_frames: int = 0
+    talk_ms: int = 0
+    playout_ms: float = 0.0
+    dtmf_method: DtmfMethod | None = None
+
+
+class LegClosed(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `CloseLeg`; nothing comes from the leg afterwards."""
+
+    leg: int
+    statistics: LegStatistics
+
+
+class TalkSpurt(msgspec.Struct, frozen=True, tag=True):
+    """The leg began or ended to speak; at most one every 300 ms a leg."""
+
+    leg: int
+    talking: bool
+
+
+class EngineStatistics(msgspec.Struct, frozen=True, tag=True):
+    """The process's state and counters since its start.
+
+    Args:
+        ticks: ticks made.
+        legs: legs open now.
+        rooms: rooms with at least one leg.
+        tick_ms_p50: median over the last ten seconds [ms].
+        tick_ms_p95: 95th percentile over the last ten seconds [ms].
+        tick_ms_p99: 99th percentile over the last ten seconds [ms].
+        tick_ms_max: longest since the last `Statistics` [ms].
+        cpu_seconds: user and system time of the process.
+        lost_by_bridge: receive-buffer overflow, ticks jumped times legs, send errors.
+        counters: every odd outcome by its name.
+        stages_ms: mean share of a tick by stage over the last ten seconds [ms].
+    """
+
+    ticks: int
+    legs: int
+    rooms: int
+    tick_ms_p50: float
+    tick_ms_p95: float
+    tick_ms_p99: float
+    tick_ms_max: float
+    cpu_seconds: float
+    lost_by_bridge: int
+    counters: dict[str, int]
+    stages_ms: dict[str, float]
+
+
+class Traced(msgspec.Struct, frozen=True, tag=True):
+    """RTP headers of a traced leg, one line per packet, without sound or digits."""
+
+    leg: int
+    lines: list[str]
+
+
+class EngineError(msgspec.Struct, frozen=True, tag=True):
+    """A command could not be carried out.
+
+    Args:
+        what: what was wrong and with which command.
+        leg: the leg it was about, if any.
+    """
+
+    what: str
+    leg: int | None = None
+
+
+Event: TypeAlias = (
+    Ready
+    | Heartbeat
+    | DigitPressed
+    | FirstMedia
+    | MediaQuiet
+    | MediaResumed
+    | SourceLatched
+    | PlayFinished
+    | LegStatistics
+    | LegClosed
+    | TalkSpurt
+    | EngineStatistics
+    | Traced
+    | EngineError
+)

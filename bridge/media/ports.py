@@ -1,0 +1,122 @@
+"""Pairs of UDP ports for RTP and RTCP, opened by the control process.
+
+RTP takes an even port and RTCP the next one (RFC 3550 section 11). The descriptors are moved above
+1024, because PJSIP's `select` in the same process cannot look at numbers from there on: a number
+below is a TCP connection that PJSIP could have had.
+"""
+
+import contextlib
+import errno
+import fcntl
+import random
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.media.errors import DescriptorsExhausted, PortsExhausted
+
+__all__ = ["LOWEST_DESCRIPTOR", "MediaPair", "open_pair"]
+
+LOWEST_DESCRIPTOR: Final = 1024
+"""FD_SETSIZE: `select` sees descriptors below this."""
+
+SO_RXQ_OVFL: Final = 40
+"""Linux; not in the socket module. Reports what the receive buffer dropped."""
+
+SO_TIMESTAMPNS: Final = 35
+"""Linux; not in the socket module. The kernel's time of arrival, for jitter."""
+
+EXPEDITED_FORWARDING: Final = 0xB8
+"""DSCP 46 in the upper six bits of the TOS octet (RFC 3246), as telephones mark voice."""
+
+RECEIVE_BUFFER: Final = 212_992
+"""Bytes; about 256 packets of 20 ms, five seconds of one leg. The kernel's own default."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPair:
+    """A bound RTP socket, the RTCP socket one port above it, and the even port."""
+
+    rtp: socket.socket
+    rtcp: socket.socket
+    port: int
+
+    def close(self) -> None:
+        """Close both sockets; a media process that was handed copies keeps its own."""
+        self.rtp.close()
+        self.rtcp.close()
+
+
+def open_pair(bind_ip: str, low: int, high: int) -> MediaPair:
+    """Open an even/odd pair of non-blocking UDP sockets.
+
+    The search begins at a random pair, so that a call does not get the port of the call that just
+    ended and whose peer may still be sending.
+
+    Args:
+        bind_ip: the local IPv4 address to bind.
+        low: the lowest port that may be used.
+        high: the highest port that may be used, for RTCP too.
+
+    Returns:
+        The pair; its descriptors are numbered from 1024 on and are closed on exec.
+
+    Raises:
+        PortsExhausted: no pair is free in the range.
+        DescriptorsExhausted: the process may not open more files.
+        OSError: the address is not one of this machine.
+    """
+    first = low + (low & 1)
+    pairs = (high - first + 1) // 2
+    if pairs < 1:
+        raise PortsExhausted(
+            f"media ports {low}-{high}: no even port with an odd one above it, "
+            f"give a range of at least two ports that begins on an even one"
+        )
+    start = random.randrange(pairs)  # noqa: S311 - spreads the load, guards nothing
+    for step in range(pairs):
+        port = first + 2 * ((start + step) % pairs)
+        pair = _try_pair(bind_ip, port)
+        if pair is not None:
+            return pair
+    raise PortsExhausted(
+        f"media ports {low}-{high} on {bind_ip}: all {pairs} pairs are in use, "
+        f"widen media.ports or look for another program in this range"
+    )
+
+
+def _try_pair(bind_ip: str, port: int) -> MediaPair | None:
+    with contextlib.ExitStack() as stack:
+        sockets = []
+        for number in (port, port + 1):
+            sock = stack.enter_context(_open_socket())
+            try:
+                sock.bind((bind_ip, number))
+            except OSError as error:
+                if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                    return None
+                raise
+            sockets.append(sock)
+        stack.pop_all()
+    return MediaPair(rtp=sockets[0], rtcp=sockets[1], port=port)
+
+
+def _open_socket() -> socket.socket:
+    try:
+        low = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with low:
+            descriptor = fcntl.fcntl(low.fileno(), fcntl.F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR)
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE, errno.EINVAL}:
+            raise DescriptorsExhausted(
+                f"no descriptor from {LOWEST_DESCRIPTOR} on is free ({error.strerror}): a leg "
+                f"takes four, raise the limit on open files (ulimit -n, LimitNOFILE=)"
+            ) from error
+        raise
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER // 2)  # Linux doubles it
+    sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, EXPEDITED_FORWARDING)
+    return sock
