@@ -1,1 +1,1 @@
-"""Configuration: settings, database, migrations and logging."""
+"""Settings, database, migrations, logging and the door that administrators come through."""

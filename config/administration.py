@@ -1,0 +1,290 @@
+"""Operations that administrators ask for, and the way they take.
+
+An operation is a function ``(context, **arguments)`` that returns what JSON can hold. Every package
+exports its own as ``OPERATIONS``; :class:`Registry` holds them all. An operation is performed
+
+- by the running bridge, over its local socket (``admin.sock``), which then takes the change up
+  without a restart; or
+- where no bridge runs, by the command itself, directly on the database, as the data folder's owner
+  and as the only one who works in the folder.
+
+The socket speaks lines of JSON::
+
+    → {"id": 1, "operation": "number.add", "arguments": {"number": "+46101234567"}}
+    ← {"id": 1, "result": {...}}
+    ← {"id": 1, "error": {"message": "...", "hint": "...", "exit_code": 2}}
+
+:func:`answer` is the bridge's half of a line, :class:`Administration` the command's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from config.data_folder import DataFolder
+from config.errors import (
+    AdministrationError,
+    BridgeUnreachable,
+    ConfigError,
+    ExitCode,
+    UnknownOperation,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from config.database import Database
+    from config.settings import Settings
+
+__all__ = [
+    "AdminContext",
+    "Administration",
+    "Operation",
+    "Registry",
+    "answer",
+    "call_bridge",
+    "describe",
+    "perform",
+]
+
+Operation = Callable[..., Any]
+Registry = Mapping[str, Operation]
+
+V = TypeVar("V")
+
+_ANSWER_TIMEOUT_S = 30.0
+_HANDOVER_S = 5.0
+"""How long a bridge may take from its lock to its socket, or from its socket's end to its lock's."""
+_CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class AdminContext(Generic[V]):
+    """What an operation works on.
+
+    Attributes:
+        database: The main database, migrated.
+        vault: The vault, open (``privacy.vault.Vault``; this package does not know it).
+        settings: The settings in force.
+    """
+
+    database: Database
+    vault: V
+    settings: Settings
+
+
+def answer(registry: Registry, context: object, line: bytes | str) -> bytes:
+    """Perform the operation that one line asks for.
+
+    Args:
+        registry: The operations there are.
+        context: What they work on.
+        line: One line of JSON.
+
+    Returns:
+        The line to send back, with its line break. Errors of ours become its ``error``; a fault of
+        the program is raised, for the caller to log.
+    """
+    number: object = None
+    try:
+        try:
+            request = json.loads(line)
+            number, operation, arguments = (
+                request["id"],
+                request["operation"],
+                request.get("arguments", {}),
+            )
+            well_formed = isinstance(operation, str) and isinstance(arguments, dict)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            well_formed = False
+        if not well_formed:
+            raise AdministrationError(
+                "a line that is not a request: expected id, operation and arguments as JSON",
+                exit_code=ExitCode.USAGE,
+            )
+        result = perform(registry, context, operation, arguments)
+    except Exception as error:
+        described = describe(error)
+        if described is None:
+            raise
+        return _line({"id": number, "error": described})
+    return _line({"id": number, "result": result})
+
+
+def perform(
+    registry: Registry, context: object, operation: str, arguments: Mapping[str, Any]
+) -> Any:  # noqa: ANN401 - what JSON can hold
+    """Perform one operation.
+
+    Raises:
+        UnknownOperation: There is none of that name.
+        AdministrationError: It takes other arguments.
+    """
+    function = registry.get(operation)
+    if function is None:
+        raise UnknownOperation(operation)
+    try:
+        inspect.signature(function).bind(context, **arguments)
+    except TypeError as error:
+        raise AdministrationError(
+            f"{operation}: {error}",
+            hint="The bridge that runs may be of another release than this command; restart it.",
+            exit_code=ExitCode.USAGE,
+        ) from error
+    return function(context, **arguments)
+
+
+def describe(error: BaseException) -> dict[str, Any] | None:
+    """Put an error of ours into words for an administrator.
+
+    Args:
+        error: Any exception.
+
+    Returns:
+        ``message``, ``hint`` and ``exit_code``; None for a fault of the program, whose text is for
+        nobody's eyes.
+    """
+    if not hasattr(error, "hint"):
+        return None
+    return {
+        "message": str(error),
+        "hint": str(error.hint),
+        "exit_code": int(getattr(error, "exit_code", ExitCode.FAILED)),
+    }
+
+
+def call_bridge(
+    path: Path,
+    operation: str,
+    arguments: Mapping[str, Any],
+    *,
+    timeout_s: float = _ANSWER_TIMEOUT_S,
+) -> Any:  # noqa: ANN401 - what JSON can hold
+    """Ask the running bridge to perform an operation.
+
+    Args:
+        path: Its administration socket.
+        operation: The operation's name.
+        arguments: Its arguments, as JSON can hold them.
+        timeout_s: How long to wait for the answer, in seconds.
+
+    Returns:
+        What the operation returned.
+
+    Raises:
+        FileNotFoundError: There is no socket: no bridge runs here.
+        ConnectionRefusedError: Nobody listens on it: the bridge died.
+        BridgeUnreachable: It does not let us in, or does not answer.
+        AdministrationError: The bridge refused the operation.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise
+        except PermissionError as error:
+            raise BridgeUnreachable(
+                path,
+                "you may not administer it",
+                "Run the command as the bridge's own user, or join the group of admin.group.",
+            ) from error
+        except OSError as error:
+            raise BridgeUnreachable(path, error.strerror or str(error)) from error
+        number = next(_NUMBERS)
+        request = {"id": number, "operation": operation, "arguments": dict(arguments)}
+        try:
+            connection.sendall(_line(request))
+            reply = json.loads(_read_line(connection))
+        except TimeoutError as error:
+            raise BridgeUnreachable(path, f"no answer within {timeout_s:g} s") from error
+        except (OSError, ValueError) as error:
+            raise BridgeUnreachable(path, "it broke off in the middle of its answer") from error
+    if "error" in reply:
+        fault = reply["error"]
+        raise AdministrationError(
+            fault["message"], hint=fault.get("hint", ""), exit_code=fault.get("exit_code", 1)
+        )
+    return reply.get("result")
+
+
+class Administration(Generic[V]):
+    """What the commands ask: the bridge where it runs, else the database itself.
+
+    Args:
+        settings: The settings in force.
+        registry: Operations that may be performed without a running bridge.
+        open_context: Opens the database and the vault, as the data folder's owner.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        open_context: Callable[[Settings], AbstractContextManager[AdminContext[V]]],
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.folder = DataFolder(settings.data_dir)
+        self._open_context = open_context
+
+    def perform(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - JSON both ways
+        """Perform an operation, wherever it can be performed now.
+
+        Args:
+            operation: Its name, such as ``number.add``.
+            arguments: Its arguments, as JSON can hold them.
+
+        Returns:
+            What the operation returned.
+
+        Raises:
+            ConfigError: It was refused, or could be performed nowhere.
+        """
+        try:
+            return call_bridge(self.settings.admin_socket, operation, arguments)
+        except (FileNotFoundError, ConnectionRefusedError):
+            pass
+        if operation not in self.registry:
+            raise AdministrationError(
+                "the bridge does not run, and this needs a running one",
+                hint="Start it with `dialin serve`, or name its folder with --data.",
+            )
+        return self._perform_here(operation, arguments)
+
+    def _perform_here(self, operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        with self.folder.as_owner(), contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.folder.locked(wait_s=_HANDOVER_S))
+            except ConfigError:
+                # The one who holds the folder may be a bridge that has opened its socket by now.
+                with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                    return call_bridge(self.settings.admin_socket, operation, arguments)
+                raise
+            context = stack.enter_context(self._open_context(self.settings))
+            return perform(self.registry, context, operation, arguments)
+
+
+_NUMBERS: Iterator[int] = itertools.count(1)
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _read_line(connection: socket.socket) -> bytes:
+    received = bytearray()
+    while not received.endswith(b"\n"):
+        chunk = connection.recv(_CHUNK)
+        if not chunk:
+            raise ConnectionResetError
+        received += chunk
+    return bytes(received)

@@ -1,0 +1,1 @@
+"""Migrations: small, and named for the change."""

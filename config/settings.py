@@ -1,0 +1,549 @@
+"""The settings: one frozen tree, read from TOML and overridden by the environment.
+
+A file looks like this (every key is optional; ``dialin config keys`` lists them all)::
+
+    data_dir = "/var/lib/dialin"
+
+    [sip]
+    port = 5060
+    public_address = "192.0.2.10"
+
+Each key may be overridden by an environment variable: ``DIALIN_`` and the key in capitals, with two
+underscores between section and key (``DIALIN_SIP__PORT=5070``, ``DIALIN_DATA_DIR=/srv/dialin``).
+What the command line says stands above both. An unknown key, an unknown ``DIALIN_`` variable or a
+wrong value refuses to start, and the refusal names every fault at once, with file and line.
+
+A file that does not end in a line break is refused too: it may have been cut short while it was
+being written, and ``port = 50`` is a valid beginning of ``port = 5060``.
+"""
+
+# ruff: noqa: RUF009 - _setting() makes a dataclass field, and nothing shared
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+import tomllib
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from config import _kinds as kinds
+from config._kinds import Kind, PortRange
+from config._toml_lines import line_numbers
+from config.errors import Fault, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = [
+    "AdminSettings",
+    "EntrySettings",
+    "Key",
+    "LimitSettings",
+    "LogSettings",
+    "MediaSettings",
+    "PortRange",
+    "PrivacySettings",
+    "RecordSettings",
+    "Settings",
+    "SipSettings",
+    "keys",
+    "load",
+    "value",
+]
+
+ENVIRONMENT_PREFIX = "DIALIN_"
+SYSTEM_FILE = Path("/etc/dialin/dialin.toml")
+FILE_VARIABLE = "DIALIN_CONFIG"
+"""Names the settings file where the command line does not."""
+LANGUAGES = ("en", "sv")
+
+T = TypeVar("T")
+
+
+def _setting(kind: Kind[T], default: T, about: str) -> T:
+    """Declare a setting: a dataclass field that knows its kind and what it is for."""
+    return field(default=default, metadata={"kind": kind, "about": about})
+
+
+def _region(value: object) -> str:
+    if value != "" and not (isinstance(value, str) and re.fullmatch("[A-Z]{2}", value)):
+        raise ValueError
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SipSettings:
+    """``[sip]``: signalling."""
+
+    bind_ip: str = _setting(kinds.address(), "0.0.0.0", "address to listen on")  # noqa: S104 - a bridge answers calls on every interface unless told otherwise
+    port: int = _setting(kinds.integer(0, 65535), 5060, "UDP and TCP port; 0 takes a free one")
+    public_address: str | None = _setting(
+        kinds.optional(kinds.address()),
+        None,
+        "address that callers reach us by (Contact and SDP), where NAT changes it",
+    )
+    tcp: bool = _setting(kinds.boolean(), True, "answer over TCP too")  # noqa: FBT003 - the default of a setting
+    user_agent: str = _setting(kinds.text(80), "dialin-bridge", "User-Agent and Server header")
+    open_admission: bool = _setting(
+        kinds.boolean(),
+        True,  # noqa: FBT003 - the default of a setting
+        "let loopback and private networks call until a trunk or a public_address is set",
+    )
+    max_tcp: int = _setting(
+        kinds.integer(1, 58), 56, "TCP connections at once; PJSIP's select holds 64 handles in all"
+    )
+    max_tcp_per_source: int = _setting(
+        kinds.integer(1, 58), 56, "TCP connections that one address may hold"
+    )
+    tcp_idle_s: float = _setting(kinds.number(5, 86400), 180.0, "idle TCP connections are closed")
+    session_timer_s: int = _setting(
+        kinds.integer(90, 86400), 1800, "session interval offered (RFC 4028, Session-Expires)"
+    )
+    min_session_s: int = _setting(
+        kinds.integer(90, 86400), 90, "least session interval accepted (RFC 4028, Min-SE)"
+    )
+    overload_status: int = _setting(
+        kinds.integer(480, 606), 503, "answer to new calls when the whole bridge is full"
+    )
+    retry_after_s: int = _setting(kinds.integer(1, 3600), 10, "Retry-After with it and at shutdown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSettings:
+    """``[media]``: RTP and the media process."""
+
+    bind_ip: str | None = _setting(
+        kinds.optional(kinds.address()), None, "address for RTP; that of SIP where not set"
+    )
+    rtp_ports: PortRange = _setting(
+        kinds.port_range(16), PortRange(16384, 32767), "UDP ports for RTP and RTCP"
+    )
+    cores: int = _setting(kinds.integer(1, 1), 1, "media processes")
+    playout_ms: int = _setting(kinds.integer(20, 200), 60, "delay of the playout store at start")
+    playout_max_ms: int = _setting(kinds.integer(40, 400), 200, "cap on that delay")
+    quiet_probe_s: float = _setting(
+        kinds.number(5, 3600), 30.0, "seconds without RTP after which the other end is asked"
+    )
+    quiet_limit_s: float = _setting(
+        kinds.number(60, 86400), 7200.0, "seconds without RTP after which the leg ends"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntrySettings:
+    """``[entry]``: what a caller meets before a conference."""
+
+    tries: int = _setting(kinds.integer(1, 10), 3, "PINs a caller may try in one call")
+    greeting_delay_ms: int = _setting(
+        kinds.integer(0, 2000), 400, "wait after ACK or the first RTP before the greeting"
+    )
+    first_digit_s: float = _setting(kinds.number(2, 120), 10.0, "wait for the first digit")
+    between_digits_s: float = _setting(kinds.number(1, 60), 5.0, "wait for the next digit")
+    give_up_s: float = _setting(kinds.number(10, 3600), 120.0, "longest time without a PIN")
+    default_region: str = _setting(
+        Kind(
+            'a country, as two capitals ("SE"), or "" where numbers always come with a +',
+            _region,
+        ),
+        "",
+        "country of numbers that come without +",
+    )
+    languages: tuple[str, ...] = _setting(
+        kinds.choices(*LANGUAGES), LANGUAGES, "languages that prompts are loaded for"
+    )
+    default_language: str = _setting(
+        kinds.choice(*LANGUAGES), "en", "language of numbers that name none"
+    )
+    pin_length: int = _setting(
+        kinds.integer(0, 16), 0, "length of new PINs; 0 is as long as their number calls for"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """``[limits]``: how much at once."""
+
+    calls: int = _setting(kinds.integer(1, 20000), 1000, "calls at once, in the whole bridge")
+    conference_capacity: int = _setting(
+        kinds.integer(2, 5000), 150, "capacity of a conference that names none"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSettings:
+    """``[records]``: call detail records."""
+
+    heartbeat_s: float = _setting(
+        kinds.number(1, 300),
+        10.0,
+        "how often the bridge notes that it runs (end time after a crash)",
+    )
+    keep_refused_days: int = _setting(
+        kinds.integer(1, 3650), 30, "days that refused attempts are kept"
+    )
+    queue: int = _setting(
+        kinds.integer(100, 1000000), 20000, "records that may wait in memory for the database"
+    )
+    journal_mib: int = _setting(
+        kinds.integer(1, 1024), 16, "disk space reserved for records while the database is away"
+    )
+    journal_dir: Path | None = _setting(
+        kinds.optional(kinds.path()), None, "folder of that journal; data_dir where not set"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacySettings:
+    """``[privacy]``: the vault."""
+
+    master_key: str = _setting(
+        kinds.choice("file", "env", "command"), "file", "where the master key comes from"
+    )
+    master_key_file: Path | None = _setting(
+        kinds.optional(kinds.path()), None, "its file; master.key in data_dir where not set"
+    )
+    master_key_env: str = _setting(kinds.text(80), "DIALIN_MASTER_KEY", "its environment variable")
+    master_key_command: str | None = _setting(
+        kinds.optional(kinds.text(1000)), None, "command that prints it"
+    )
+    key_store: Path | None = _setting(
+        kinds.optional(kinds.path()), None, "the key store; keys.sqlite in data_dir where not set"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """``[log]``: what the bridge says while it runs, on standard error."""
+
+    format: str = _setting(
+        kinds.choice("auto", "json", "console"), "auto", "auto is console on a terminal, else json"
+    )
+    level: str = _setting(
+        kinds.choice("debug", "info", "warning", "error"), "info", "the least that is said"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    """``[admin]``: the local socket that the command line speaks to."""
+
+    socket: Path | None = _setting(
+        kinds.optional(kinds.path()), None, "its path; admin.sock in data_dir where not set"
+    )
+    group: str | None = _setting(
+        kinds.optional(kinds.text(32)), None, "group whose members may administer"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings; frozen, checked, paths absolute.
+
+    ``origins`` says where each value that is not a default came from, by dotted key.
+    """
+
+    data_dir: Path = _setting(kinds.path(), Path("data"), "folder of everything the bridge keeps")
+    sip: SipSettings = field(default_factory=SipSettings)
+    media: MediaSettings = field(default_factory=MediaSettings)
+    entry: EntrySettings = field(default_factory=EntrySettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    records: RecordSettings = field(default_factory=RecordSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    file: Path | None = None
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+
+    @property
+    def database_path(self) -> Path:
+        """The main database."""
+        return self.data_dir / "bridge.sqlite"
+
+    @property
+    def key_store_path(self) -> Path:
+        """The key store, which ordinary backups leave out."""
+        return self.privacy.key_store or self.data_dir / "keys.sqlite"
+
+    @property
+    def master_key_path(self) -> Path:
+        """The master key's file, where it comes from one."""
+        return self.privacy.master_key_file or self.data_dir / "master.key"
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal of records that wait for the database."""
+        return (self.records.journal_dir or self.data_dir) / "records.journal"
+
+    @property
+    def admin_socket(self) -> Path:
+        """The administration socket."""
+        return self.admin.socket or self.data_dir / "admin.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of the settings, for whoever lists or documents them.
+
+    Attributes:
+        name: Dotted key.
+        variable: The environment variable that overrides it.
+        allowed: What is allowed.
+        about: What it is for.
+        default: Its default.
+    """
+
+    name: str
+    variable: str
+    allowed: str
+    about: str
+    default: object
+
+
+def keys() -> Iterator[Key]:
+    """List every key there is, in the order of the settings tree."""
+    for name, (declared, kind) in _declared().items():
+        yield Key(name, _variable(name), kind.allowed, declared.metadata["about"], declared.default)
+
+
+def value(settings: Settings, name: str) -> object:
+    """Return the effective value of the key ``name`` (dotted)."""
+    found: object = settings
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+) -> Settings:
+    """Read, override and check the settings.
+
+    Args:
+        path: The settings file. Where it is not given: the one that ``DIALIN_CONFIG`` names, else
+            ``/etc/dialin/dialin.toml`` if there is one, else none.
+        environ: Environment variables; those of the process where not given.
+        options: What the command line says, as text by dotted key.
+        folder: What relative paths outside a file are relative to; the current folder where not
+            given.
+
+    Returns:
+        The settings, with absolute paths.
+
+    Raises:
+        SettingsError: Something is wrong; it names every fault.
+    """
+    environ = os.environ if environ is None else environ
+    folder = Path.cwd() if folder is None else folder
+    reader = _Reader()
+    file = path
+    if file is None and environ.get(FILE_VARIABLE):
+        file = Path(environ[FILE_VARIABLE])
+    if file is None and SYSTEM_FILE.exists():
+        file = SYSTEM_FILE
+    if file is not None:
+        file = folder / file.expanduser()
+        reader.read_file(file)
+    reader.read_environment(environ, folder)
+    for name, text in (options or {}).items():
+        reader.read_text(name, text, f"option for {name}", folder)
+    reader.check_together(environ)
+    if reader.faults:
+        raise SettingsError(reader.faults)
+    return _tree(reader, file, folder)
+
+
+def _sections() -> dict[str, type]:
+    return {
+        declared.name: cast("type", declared.default_factory)
+        for declared in fields(Settings)
+        if declared.default_factory is not MISSING and declared.name != "origins"
+    }
+
+
+@functools.cache
+def _declared() -> dict[str, tuple[Field[Any], Kind[Any]]]:
+    """Return the field and kind of every key, by dotted name."""
+    found = {
+        declared.name: (declared, declared.metadata["kind"])
+        for declared in fields(Settings)
+        if "kind" in declared.metadata
+    }
+    for section, cls in _sections().items():
+        for declared in fields(cls):
+            found[f"{section}.{declared.name}"] = (declared, declared.metadata["kind"])
+    return found
+
+
+def _variable(name: str) -> str:
+    return ENVIRONMENT_PREFIX + name.replace(".", "__").upper()
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+class _Reader:
+    """Gathers values, where they came from, and every fault on the way."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.faults: list[Fault] = []
+
+    def read_file(self, file: Path) -> None:
+        where = str(file)
+        try:
+            raw = file.read_bytes()
+        except OSError as error:
+            self.faults.append(Fault(where, "", f"cannot be read: {error.strerror}"))
+            return
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            self.faults.append(Fault(f"{where}:{line}", "", "is not UTF-8 text"))
+            return
+        if text and not text.endswith("\n"):
+            self.faults.append(
+                Fault(
+                    f"{where}:{text.count(chr(10)) + 1}",
+                    "",
+                    "the last line has no line break: the file may have been cut short while it "
+                    "was written; if it is complete, add one",
+                )
+            )
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            self._syntax_fault(where, text, str(error))
+            return
+        lines = line_numbers(text)
+        for name, item in document.items():
+            if name in _sections() and isinstance(item, dict):
+                for key, inner in item.items():
+                    self._accept_from_file(f"{name}.{key}", inner, where, lines, file.parent)
+            else:
+                self._accept_from_file(name, item, where, lines, file.parent)
+
+    def _syntax_fault(self, where: str, text: str, message: str) -> None:
+        match = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+        what = message[: match.start()] if match else message
+        line = int(match[1]) if match and match[1] else text.count("\n") + 1
+        ending = "" if match and match[1] else ": the file ends in the middle of something"
+        self.faults.append(Fault(f"{where}:{line}", "", f"is not TOML: {what}{ending}"))
+
+    def _accept_from_file(
+        self, name: str, item: object, file: str, lines: Mapping[str, int], folder: Path
+    ) -> None:
+        line = lines.get(name) or lines.get(name.partition(".")[0])
+        where = f"{file}:{line}" if line else file
+        if name in _sections():
+            self.faults.append(Fault(where, name, f"is a section: write [{name}]"))
+        elif name not in _declared():
+            section, dot, _ = name.partition(".")
+            if dot or not isinstance(item, dict):
+                known = [key for key in _declared() if not dot or key.startswith(section + ".")]
+                what = "there is no such key" + _suggestion(name, known)
+            else:
+                what = "there is no such section" + _suggestion(section, _sections())
+            self.faults.append(Fault(where, name, what))
+        else:
+            self._accept(name, item, where, folder)
+
+    def read_environment(self, environ: Mapping[str, str], folder: Path) -> None:
+        known = {_variable(name): name for name in _declared()}
+        # What is said elsewhere about the master key decides which variable holds it.
+        key_variable = environ.get("DIALIN_PRIVACY__MASTER_KEY_ENV") or self.values.get(
+            "privacy.master_key_env", PrivacySettings().master_key_env
+        )
+        for variable in sorted(environ):
+            if not variable.startswith(ENVIRONMENT_PREFIX) or variable in {
+                FILE_VARIABLE,
+                key_variable,
+            }:
+                continue
+            name = known.get(variable)
+            if name is None:
+                self.faults.append(
+                    Fault(
+                        "environment",
+                        variable,
+                        "there is no such setting" + _suggestion(variable, known),
+                    )
+                )
+            else:
+                self.read_text(name, environ[variable], f"environment {variable}", folder)
+
+    def read_text(self, name: str, text: str, where: str, folder: Path) -> None:
+        if name not in _declared():
+            self.faults.append(Fault(where, name, "there is no such key"))
+            return
+        self._accept(name, _declared()[name][1].read(text), where, folder)
+
+    def _accept(self, name: str, item: object, where: str, folder: Path) -> None:
+        _, kind = _declared()[name]
+        try:
+            accepted = kind.accept(item)
+        except (ValueError, RuntimeError):  # RuntimeError: "~nobody" has no home folder
+            self.faults.append(Fault(where, name, f"{item!r} is wrong; allowed: {kind.allowed}"))
+            return
+        self.values[name] = folder / accepted if isinstance(accepted, Path) else accepted
+        self.origins[name] = where
+
+    def _get(self, name: str) -> Any:  # noqa: ANN401 - as typed as the tree it fills
+        return self.values.get(name, _declared()[name][0].default)
+
+    def check_together(self, environ: Mapping[str, str]) -> None:
+        """Check what two keys say together."""
+        source = self._get("privacy.master_key")
+        where = self.origins.get("privacy.master_key", "defaults")
+        if source == "command" and self._get("privacy.master_key_command") is None:
+            self.faults.append(
+                Fault(where, "privacy.master_key", '"command" needs privacy.master_key_command')
+            )
+        variable = self._get("privacy.master_key_env")
+        if source == "env" and not environ.get(variable):
+            self.faults.append(
+                Fault(where, "privacy.master_key", f'"env" needs the variable {variable}, not set')
+            )
+        if self._get("media.playout_max_ms") < self._get("media.playout_ms"):
+            name = "media.playout_max_ms"
+            self.faults.append(
+                Fault(
+                    self.origins.get(name, "defaults"), name, "must not be below media.playout_ms"
+                )
+            )
+        if self._get("entry.default_language") not in self._get("entry.languages"):
+            name = "entry.default_language"
+            self.faults.append(
+                Fault(self.origins.get(name, "defaults"), name, "is not among entry.languages")
+            )
+
+
+def _tree(reader: _Reader, file: Path | None, folder: Path) -> Settings:
+    arguments: dict[str, Any] = {}
+    for section, cls in _sections().items():
+        arguments[section] = cls(
+            **{
+                name.partition(".")[2]: item
+                for name, item in reader.values.items()
+                if name.startswith(section + ".")
+            }
+        )
+    data_dir = reader.values.get("data_dir", Settings().data_dir)
+    return Settings(
+        data_dir=folder / data_dir,
+        file=file,
+        origins=MappingProxyType(dict(reader.origins)),
+        **arguments,
+    )
