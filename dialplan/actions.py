@@ -47,11 +47,11 @@ SessionEnded    closes it; nothing follows
 =============== ==================================================================================
 """
 
-from enum import StrEnum
 from typing import Literal
 
 from msgspec import Struct
 
+from dialplan.causes import EndCause, Refusal, SessionEnd
 from dialplan.events import JoinOutcome
 from dialplan.phrases import Phrase
 from dialplan.rules import Role
@@ -82,38 +82,6 @@ __all__ = [
     "StopSay",
     "StopTimer",
 ]
-
-
-class EndCause(StrEnum):
-    """Why the bridge ended a call; the value goes into the call detail record."""
-
-    TOO_MANY_TRIES = "too_many_tries"
-    NO_PIN = "no_pin"
-    FULL = "conference_full"
-    CLOSED = "conference_closed"
-    CONFERENCE_ENDED = "conference_ended"
-    TIME_LIMIT = "time_limit"
-    HOST_LEFT = "host_left"
-    HOST_NEVER_CAME = "host_never_came"
-    NOBODY_CAME = "nobody_came"
-    TECHNICAL = "technical_problem"
-    SHUTDOWN = "shutdown"
-    ADMINISTRATOR = "administrator"
-
-
-class Refusal(StrEnum):
-    """Why an attempt was refused; the value goes into the row of refused attempts."""
-
-    PIN_MISTYPED = "pin_mistyped"
-    PIN_UNKNOWN = "pin_unknown"
-    PIN_REVOKED = "pin_revoked"
-    PIN_THROTTLED = "pin_throttled"
-    TOO_MANY_TRIES = "too_many_tries"
-    NO_PIN = "no_pin"
-    FULL = "conference_full"
-    CLOSED = "conference_closed"
-    ENDED = "conference_ended"
-    TECHNICAL = "technical_problem"
 
 
 # --- both --------------------------------------------------------------------------------------
@@ -308,16 +276,6 @@ class EndLeg(Struct, frozen=True):
 
 class SessionStarted(Struct, frozen=True):
     """The conference has started."""
-
-
-class SessionEnd(StrEnum):
-    """Why a conference session ended; the value goes into its record."""
-
-    LAST_LEFT = "last_left"
-    HOST_LEFT = "host_left"
-    TIME_LIMIT = "time_limit"
-    SHUTDOWN = "shutdown"
-    ADMINISTRATOR = "administrator"
 
 
 class SessionEnded(Struct, frozen=True):

@@ -3,13 +3,13 @@
 ::
 
     DialplanError
-    ├── UnexpectedEventError      an event that the state's table lacks; nothing was changed
-    │   └── UnknownLegError       an event about a leg that the conference does not hold
-    ├── PhraseError          a phrase with wrong arguments: our own misuse
-    ├── NumberError          a telephone number that cannot be understood
-    ├── PinError             a PIN of a length that cannot be issued
-    │   └── NoPinLeftError        every PIN of that length is taken
-    └── RulesError           conference rules that contradict themselves
+    ├── UnexpectedEventError     an event that the state's table lacks; nothing was changed
+    │   └── UnknownLegError      an event about a leg that the conference does not hold
+    ├── PhraseError              a phrase with wrong arguments: our own misuse
+    ├── NumberError              a telephone number that cannot be understood
+    ├── PinError                 a PIN of a length that cannot be issued
+    │   └── NoPinLeftError       every PIN of that length is taken
+    └── RulesError               conference rules that contradict themselves
 
 None of their messages holds a digit that a caller pressed, a number or a name.
 """

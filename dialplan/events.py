@@ -55,6 +55,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from dialplan.causes import EndCause
 from dialplan.rules import ConferenceRules, Role
 
 __all__ = [
@@ -173,7 +174,8 @@ class Closed(Struct, frozen=True):
 
     Attributes:
         now: The moment of the attempt, aware, in the conference's time zone.
-        opens_at: When this role will be let in, in the same zone; None if never again.
+        opens_at: When it opens, in the same zone; None if never again. Some minutes before, the
+            role is let in already.
     """
 
     now: datetime
@@ -282,7 +284,7 @@ class Released(Struct, frozen=True):
     """
 
     at: float
-    cause: str
+    cause: EndCause
 
 
 class CloseRequested(Struct, frozen=True):
