@@ -18,10 +18,10 @@ python_fits() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
 }
 
-# Print the first Python that fits, $DIALIN_PYTHON before all others.
+# Print the first Python that fits, $PYTHON before all others.
 find_python() {
     local candidate
-    for candidate in ${DIALIN_PYTHON:-} python3 python3.12 python3.11 \
+    for candidate in ${PYTHON:-} python3 python3.12 python3.11 \
         /usr/bin/python3 /usr/bin/python3.12 /usr/bin/python3.11; do
         if command -v "$candidate" >/dev/null && python_fits "$candidate"; then
             printf '%s\n' "$candidate"
@@ -31,7 +31,7 @@ find_python() {
     die "no Python 3.11 or 3.12 found (python3 is: $(python3 --version 2>&1 || echo missing))" \
         "Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv" \
         "Ubuntu 22.04:            apt-get install python3.11 python3.11-venv" \
-        "elsewhere:               set DIALIN_PYTHON to the interpreter"
+        "elsewhere:               set PYTHON to the interpreter"
 }
 
 # Debian and Ubuntu ship Python without what `venv` needs.

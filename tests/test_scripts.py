@@ -62,7 +62,7 @@ def test_run_help_names_every_option() -> None:
     """`scripts/run --help` says what can be asked of it and leaves everything alone."""
     result = run("--help")
     assert result.returncode == 0
-    for option in ("--port", "--data", "--install", "--help", "DIALIN_DATA", "DIALIN_PYTHON"):
+    for option in ("--port", "--data", "--install", "--help", "DIALIN_DATA_DIR", "PYTHON"):
         assert option in result.stdout
 
 
@@ -104,9 +104,9 @@ def test_python_that_is_too_old_does_not_fit(tmp_path: Path) -> None:
 
 
 def test_named_python_comes_first(tmp_path: Path) -> None:
-    """DIALIN_PYTHON is taken before what PATH offers."""
+    """PYTHON is taken before what PATH offers."""
     named = program(tmp_path / "python", "exit 0")
-    assert bash("find_python", tmp_path, DIALIN_PYTHON=str(named)).stdout == f"{named}\n"
+    assert bash("find_python", tmp_path, PYTHON=str(named)).stdout == f"{named}\n"
 
 
 def test_no_python_says_what_to_install(tmp_path: Path) -> None:
