@@ -1,0 +1,234 @@
+"""The bank: all sound that the bridge can play, in one array.
+
+The recordings are FLAC files of 16 kHz, one to a clip, named for it: `audio/<language>/<clip>.flac`
+and `audio/music/*.flac`. Decoding a thousand of them and taking them to 8 kHz takes seconds, so the
+finished array is kept in a cache file whose key is the hash of what it was made from. A cache that
+is stale, damaged or cannot be written costs time at the start and nothing else.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from dialplan.phrases import Phrase
+from dialplan.prompts.catalogue import LANGUAGES, load_catalogue, render_all
+from dialplan.prompts.errors import AudioError
+from dialplan.prompts.resample import resample
+from dialplan.prompts.tones import TONES, tone
+
+__all__ = ["MUSIC", "SOURCE_RATE", "TONE", "Bank", "Piece", "load_bank"]
+
+SOURCE_RATE: Final = 16_000
+"""Rate of the recordings in samples a second."""
+TONE: Final = "tone"
+MUSIC: Final = "music"
+_FORMAT: Final = 1
+_SILENCE: Final = -1
+
+Piece = tuple[int, int]
+"""Start and length in samples of the bank; start -1 is a silence of that length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """All sound of some languages.
+
+    Attributes:
+        samples: int16, `(n,)`, mono, not to be written to.
+        index: Start and length in samples by group and name: a language and its clip, or
+            ``("tone", "enter")``, ``("music", "hold")``.
+        rate: In samples a second.
+    """
+
+    samples: npt.NDArray[np.int16]
+    index: dict[tuple[str, str], Piece]
+    rate: int
+
+    def clips(self, language: str, phrases: Sequence[Phrase]) -> list[Piece]:
+        """Return the pieces that say phrases, one after the other.
+
+        Args:
+            language: One that the bank was loaded with.
+            phrases: What to say.
+
+        Raises:
+            UnknownPhraseError: There is no such language or phrase.
+            PhraseArgumentError: An argument is missing or cannot be spoken.
+            AudioError: The language exists, but the bank was loaded without it.
+        """
+        return [self._piece(language, name) for name in render_all(language, phrases)]
+
+    def tone(self, name: str) -> Piece:
+        """Return where a tone is: ``"enter"``, ``"exit"``, ``"beep"`` or ``"error"``."""
+        return self.index[TONE, name]
+
+    def music(self, name: str = "hold") -> Piece:
+        """Return where a piece of music is; it is made to be looped."""
+        return self.index[MUSIC, name]
+
+    def _piece(self, language: str, name: str) -> Piece:
+        group, _, rest = name.partition(".")
+        if group == "pause":
+            return _SILENCE, int(rest) * self.rate // 1000
+        key = (TONE, rest) if group == TONE else (language, name)
+        try:
+            return self.index[key]
+        except KeyError:
+            raise AudioError(
+                f"the bank holds no clip {name!r} for {language!r}: it was loaded without it"
+            ) from None
+
+
+def load_bank(
+    languages: Iterable[str] = LANGUAGES,
+    cache_dir: Path | None = None,
+    *,
+    rate: int = 8000,
+    audio: Traversable | None = None,
+) -> Bank:
+    """Return the bank of some languages, with tones and music.
+
+    Args:
+        languages: Which; each of `LANGUAGES`.
+        cache_dir: Where the finished bank is kept from start to start; None keeps none.
+        rate: In samples a second; 8000 for G.711, 16000 for wideband.
+        audio: Folder of the recordings; the package's own by default.
+
+    Raises:
+        UnknownPhraseError: There is no such language.
+        AudioError: A recording is missing or unreadable.
+    """
+    audio = audio or resources.files("dialplan.prompts") / "audio"
+    sources = _read_sources(sorted(set(languages)), audio)
+    tones = {name: tone(name, rate) for name in sorted(TONES)}
+    key = _hash(sources, tones, rate)
+    cache = cache_dir / f"prompts-{rate}.npz" if cache_dir else None
+    bank = _read_cache(cache, key, rate) if cache else None
+    if bank is None:
+        bank = _build(sources, tones, rate)
+        if cache:
+            # A full or read-only disk must not keep the bridge from starting.
+            with contextlib.suppress(OSError):
+                _write_cache(cache, key, bank)
+    bank.samples.flags.writeable = False
+    return bank
+
+
+def _read_sources(languages: Sequence[str], audio: Traversable) -> dict[tuple[str, str], bytes]:
+    """Return every recording as a FLAC file's bytes, in the order of the bank."""
+    sources: dict[tuple[str, str], bytes] = {}
+    for language in languages:
+        for clip in sorted(load_catalogue(language).clips):
+            sources[language, clip] = _read(audio / language / f"{clip}.flac")
+    folder = audio / MUSIC
+    parts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".flac"))
+    for part in parts:
+        sources[MUSIC, part.removesuffix(".flac")] = _read(folder / part)
+    return sources
+
+
+def _read(file: Traversable) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise AudioError(
+            f"cannot read the recording {file.name}: {error.strerror}; run scripts/build-prompts"
+        ) from error
+
+
+def _hash(
+    sources: dict[tuple[str, str], bytes], tones: dict[str, npt.NDArray[np.float64]], rate: int
+) -> str:
+    digest = hashlib.sha256(f"{_FORMAT} {rate}".encode())
+    for (group, name), data in sources.items():
+        digest.update(f"\0{group}\0{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    for name, samples in tones.items():
+        digest.update(f"\0{name}\0{len(samples)}\0".encode())
+        digest.update(np.round(samples * 32768).astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
+def _build(
+    sources: dict[tuple[str, str], bytes], tones: dict[str, npt.NDArray[np.float64]], rate: int
+) -> Bank:
+    parts: dict[tuple[str, str], npt.NDArray[np.int16]] = {}
+    for (group, name), data in sources.items():
+        parts[group, name] = _to_int16(resample(_decode(name, data), SOURCE_RATE, rate))
+    for name, samples in tones.items():
+        parts[TONE, name] = _to_int16(samples)
+    index: dict[tuple[str, str], Piece] = {}
+    start = 0
+    for key, part in parts.items():
+        index[key] = (start, len(part))
+        start += len(part)
+    return Bank(np.concatenate(list(parts.values())), index, rate)
+
+
+def _decode(name: str, data: bytes) -> npt.NDArray[np.float64]:
+    try:
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float64")
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{name}.flac cannot be decoded: {error}; reinstall the package"
+        ) from error
+    if rate != SOURCE_RATE or samples.ndim != 1:
+        raise AudioError(
+            f"{name}.flac: expected {SOURCE_RATE} Hz and one channel, got {rate} Hz and "
+            f"{1 if samples.ndim == 1 else samples.shape[1]}"
+        )
+    return np.asarray(samples, dtype=np.float64)
+
+
+def _to_int16(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+
+
+def _read_cache(cache: Path, key: str, rate: int) -> Bank | None:
+    """Return the cached bank; None where it is absent, stale or damaged (each part has a CRC)."""
+    try:
+        with np.load(cache, allow_pickle=False) as stored:
+            table = json.loads(stored["table"].tobytes())
+            if table["key"] != key:
+                return None
+            samples = stored["samples"]
+        index = {(group, name): (start, length) for group, name, start, length in table["index"]}
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    fits = all(start >= 0 and start + length <= len(samples) for start, length in index.values())
+    return Bank(samples, index, rate) if fits and samples.dtype == np.int16 else None
+
+
+def _write_cache(cache: Path, key: str, bank: Bank) -> None:
+    """Write the cache beside its place and move it there, so that no reader sees half of it."""
+    table = {"key": key, "index": [[*name, *piece] for name, piece in bank.index.items()]}
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(
+                file,
+                samples=bank.samples,
+                table=np.frombuffer(json.dumps(table).encode(), dtype=np.uint8),
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(cache)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
