@@ -44,9 +44,7 @@ from dialplan.actions import (
     PassDigit,
     Play,
     RecordRefusal,
-    StartTimer,
     StopPlay,
-    StopTimer,
 )
 from dialplan.causes import EndCause, Refusal
 from dialplan.entry import NumberEntry, Pressed
@@ -75,8 +73,10 @@ from dialplan.events import (
     Released,
     TimerFired,
 )
+from dialplan.hours import closed_phrases
 from dialplan.phrases import Phrase, PhraseKey, greeting_phrase, phrase
 from dialplan.pins import check
+from dialplan.timers import Timers
 
 __all__ = ["CallFlow", "FlowState", "FlowTimes"]
 
@@ -163,7 +163,7 @@ class CallFlow:
         self._number = NumberInfo(number="")
         self._entry = NumberEntry(check)
         self._actions: list[CallAction] = []
-        self._timers: set[str] = set()
+        self._timers = Timers(self._do)
         self._play: int | None = None
         self._plays = 0
         self._queries = 0
@@ -189,7 +189,7 @@ class CallFlow:
     @property
     def timers(self) -> frozenset[str]:
         """Names of the timers that run."""
-        return frozenset(self._timers)
+        return self._timers.running
 
     @property
     def playing(self) -> int | None:
@@ -223,13 +223,13 @@ class CallFlow:
         if event.caller_key is not None:
             self._pinless = event.number.pinless_conference
         self._state = FlowState.CUTTING_THROUGH
-        self._start(_MEDIA, self._times.media_wait_s)
-        self._start(_PATIENCE, self._times.patience_s)
+        self._timers.start(_MEDIA, self._times.media_wait_s)
+        self._timers.start(_PATIENCE, self._times.patience_s)
 
     def _media_started(self, _event: MediaStarted) -> None:
-        self._stop(_MEDIA)
+        self._timers.stop(_MEDIA)
         self._state = FlowState.SETTLING
-        self._start(_SETTLE, self._times.settle_s)
+        self._timers.start(_SETTLE, self._times.settle_s)
 
     def _media_overdue(self, event: TimerFired) -> None:
         if self._fired(event) == _MEDIA:
@@ -248,8 +248,7 @@ class CallFlow:
         """Take a digit before the greeting: who knows the way needs none."""
         if not event.digit.isdecimal():
             return
-        self._stop(_MEDIA)
-        self._stop(_SETTLE)
+        self._timers.stop(_MEDIA, _SETTLE)
         self._state = FlowState.COLLECTING
         self._digit(event)
 
@@ -262,7 +261,7 @@ class CallFlow:
         self._pinless = None
         self._silence()
         if pressed is Pressed.TAKEN:
-            self._start(_DIGITS, self._times.unfinished_s)
+            self._timers.start(_DIGITS, self._times.unfinished_s)
         elif pressed is Pressed.CLEARED:
             self._collect(phrase(_K.START_OVER))
         elif pressed is Pressed.COMPLETE:
@@ -271,11 +270,11 @@ class CallFlow:
             self._mistyped()
 
     def _check(self, event: Digit) -> None:
-        self._stop(_DIGITS)
+        self._timers.stop(_DIGITS)
         self._queries += 1
         self._asked_at = event.at
         self._state = FlowState.CHECKING
-        self._start(_LOOKUP, self._times.lookup_wait_s)
+        self._timers.start(_LOOKUP, self._times.lookup_wait_s)
         self._do(CheckPin(self._queries, self._entry.digits))
         self._entry.clear()
 
@@ -309,9 +308,9 @@ class CallFlow:
             self._join(PinFound(self._pinless, "guest"), pinless=True)
         elif self._entry.empty:
             step = min(self._reminders, len(self._times.reminders_s) - 1)
-            self._start(_DIGITS, self._times.reminders_s[step])
+            self._timers.start(_DIGITS, self._times.reminders_s[step])
         else:
-            self._start(_DIGITS, self._times.unfinished_s)
+            self._timers.start(_DIGITS, self._times.unfinished_s)
 
     def _remind(self) -> None:
         """Speak up after a silence; what was keyed before the last reminder is forgotten."""
@@ -333,7 +332,7 @@ class CallFlow:
     def _pin_checked(self, event: PinChecked) -> None:
         if event.query != self._queries:
             return
-        self._stop(_LOOKUP)
+        self._timers.stop(_LOOKUP)
         due_s = event.delay_s
         if type(event.result) in _REFUSALS:
             due_s = max(due_s, self._times.refusal_after_s)
@@ -341,7 +340,7 @@ class CallFlow:
         self._held = event.result
         self._state = FlowState.HOLDING
         if wait_s > 0.0:
-            self._start(_HOLD, wait_s)
+            self._timers.start(_HOLD, wait_s)
         else:
             self._decide()
 
@@ -376,7 +375,7 @@ class CallFlow:
         self._pinless = None
         self._conference = found.conference
         self._state = FlowState.JOINING
-        self._start(_JOIN, self._times.join_wait_s)
+        self._timers.start(_JOIN, self._times.join_wait_s)
         self._do(Join(found.conference, found.role, found.name, pinless=pinless))
 
     def _join_overdue(self, event: TimerFired) -> None:
@@ -385,15 +384,15 @@ class CallFlow:
             self._technical()
 
     def _join_answered(self, event: JoinAnswered) -> None:
-        self._stop(_JOIN)
+        self._timers.stop(_JOIN)
         outcome = event.outcome
         if isinstance(outcome, Joined):
-            self._stop(_PATIENCE)
+            self._timers.stop(_PATIENCE)
             self._state = FlowState.IN_CONFERENCE
         elif isinstance(outcome, Full):
             self._turn_away(Refusal.FULL, EndCause.FULL, phrase(_K.CONFERENCE_FULL))
         elif isinstance(outcome, Closed):
-            self._turn_away(Refusal.CLOSED, EndCause.CLOSED, *_closed(outcome))
+            self._turn_away(Refusal.CLOSED, EndCause.CLOSED, *closed_phrases(outcome))
         elif isinstance(outcome, Ended):
             ended = phrase(_K.CONFERENCE_ENDED)
             self._turn_away(Refusal.ENDED, EndCause.CONFERENCE_ENDED, ended)
@@ -432,7 +431,7 @@ class CallFlow:
 
     def _part(self, cause: EndCause, *phrases: Phrase) -> None:
         self._silence()
-        self._stop_timers()
+        self._timers.stop_all()
         self._state = FlowState.PARTING
         self._parting_cause = cause
         self._say(*phrases, phrase(_K.GOODBYE), barge_in=False)
@@ -461,7 +460,7 @@ class CallFlow:
 
     def _end(self) -> None:
         self._silence()
-        self._stop_timers()
+        self._timers.stop_all()
         self._entry.clear()
         self._held = None
         self._state = FlowState.ENDED
@@ -473,12 +472,12 @@ class CallFlow:
     def _ignore(self, event: CallEvent) -> None:
         """Let pass what may always be on its way when the state changes."""
         if isinstance(event, TimerFired):
-            self._timers.discard(event.timer)
+            self._timers.fired(event.timer)
 
     # --- small steps ---------------------------------------------------------------------------
 
     def _collect(self, *phrases: Phrase) -> None:
-        self._stop(_DIGITS)
+        self._timers.stop(_DIGITS)
         self._state = FlowState.COLLECTING
         self._say(*phrases, barge_in=True)
 
@@ -487,7 +486,7 @@ class CallFlow:
         self._plays += 1
         self._play = self._plays
         self._do(Play(self._play, phrases, barge_in))
-        self._start(_PROMPT, self._times.prompt_guard_s)
+        self._timers.start(_PROMPT, self._times.prompt_guard_s)
 
     def _silence(self) -> None:
         if self._play is not None:
@@ -496,20 +495,7 @@ class CallFlow:
 
     def _play_over(self) -> None:
         self._play = None
-        self._stop(_PROMPT)
-
-    def _start(self, timer: str, seconds: float) -> None:
-        self._timers.add(timer)
-        self._do(StartTimer(timer, seconds))
-
-    def _stop(self, timer: str) -> None:
-        if timer in self._timers:
-            self._timers.discard(timer)
-            self._do(StopTimer(timer))
-
-    def _stop_timers(self) -> None:
-        for timer in sorted(self._timers):
-            self._stop(timer)
+        self._timers.stop(_PROMPT)
 
     def _fired(self, event: TimerFired) -> str | None:
         """Note that a timer ran out.
@@ -518,11 +504,10 @@ class CallFlow:
             Its name; None for one that was not running, and for the caller's patience while an
             answer is due: the answer comes first.
         """
-        if event.timer not in self._timers:
+        if not self._timers.fired(event.timer):
             return None
-        self._timers.discard(event.timer)
         if event.timer == _PATIENCE and self._state is not FlowState.COLLECTING:
-            self._start(_PATIENCE, self._times.lookup_wait_s)
+            self._timers.start(_PATIENCE, self._times.lookup_wait_s)
             return None
         return event.timer
 
@@ -619,18 +604,3 @@ class CallFlow:
             HungUp: _ignore,
         },
     }
-
-
-def _closed(outcome: Closed) -> tuple[Phrase, ...]:
-    """Say when a closed conference opens."""
-    if outcome.opens_at is None:
-        return (phrase(_K.CONFERENCE_OVER),)
-    days = (outcome.opens_at.date() - outcome.now.date()).days
-    time = outcome.opens_at.strftime("%H:%M")
-    if days == 0:
-        opening = phrase(_K.OPENS_TODAY, time=time)
-    elif days == 1:
-        opening = phrase(_K.OPENS_TOMORROW, time=time)
-    else:
-        opening = phrase(_K.OPENS_ON, date=outcome.opens_at.date().isoformat(), time=time)
-    return (phrase(_K.CONFERENCE_CLOSED), opening)

@@ -1,13 +1,13 @@
 """What a conference is configured to be: capacity, start, end, length and opening hours."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 
 from dialplan.errors import RulesError
 
-__all__ = ["ConferenceRules", "EndRule", "Role", "StartRule", "Window", "opens_for"]
+__all__ = ["ConferenceRules", "EndRule", "Role", "StartRule", "Window"]
 
 Role = Literal["host", "guest"]
 
@@ -96,19 +96,3 @@ class ConferenceRules(Struct, frozen=True):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise RulesError(f"conference: {name} must be more than 0 s, got {value}")
-
-
-def opens_for(rules: ConferenceRules, role: Role) -> datetime | None:
-    """When this role is first let in.
-
-    Args:
-        rules: Of the conference.
-        role: Of the caller.
-
-    Returns:
-        The moment, in the window's time zone; None where the conference is always open.
-    """
-    if rules.window is None:
-        return None
-    early = rules.host_early_s if role == "host" else rules.guest_early_s
-    return rules.window.opens - timedelta(seconds=early)

@@ -1,0 +1,116 @@
+"""Speaking to the people of a conference: one sentence at a time for each of them.
+
+What is said to somebody while a prompt runs waits its turn. Each message has a subject, and of one
+subject only the newest waits, so that a queue is never longer than there are subjects: five joins
+in a row become one count, not five. Every prompt has a guard timer, so that nobody stays in a
+state whose end is a prompt's end.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from dialplan.actions import Say, StopSay
+from dialplan.phrases import Phrase
+from dialplan.timers import Timers
+
+__all__ = ["SAY_TIMER", "Listener", "Speech", "Subject"]
+
+SAY_TIMER: Final = "say"
+"""First part of the guard timers' names; the second is the leg."""
+
+
+class Subject(Enum):
+    """What a message is about."""
+
+    ENTRY = "entry"
+    START = "start"
+    WAITING = "waiting"
+    HOST = "host"
+    ENDING = "ending"
+    KEYS = "keys"
+    TONE = "tone"
+    FAREWELL = "farewell"
+
+
+class Listener:
+    """What one leg is hearing and will hear.
+
+    Args:
+        leg: Its number.
+    """
+
+    def __init__(self, leg: int) -> None:
+        self.leg = leg
+        self.play: int | None = None
+        self.subject: Subject | None = None
+        self._messages: deque[tuple[Subject, tuple[Phrase, ...]]] = deque()
+
+    @property
+    def pending(self) -> int:
+        """Number of messages that wait."""
+        return len(self._messages)
+
+    def push(self, subject: Subject, phrases: tuple[Phrase, ...]) -> None:
+        """Let a message wait its turn; an older one on the same subject is dropped."""
+        self.forget(subject)
+        self._messages.append((subject, phrases))
+
+    def pop(self) -> tuple[Subject, tuple[Phrase, ...]] | None:
+        """Take the message whose turn it is."""
+        return self._messages.popleft() if self._messages else None
+
+    def forget(self, *subjects: Subject) -> None:
+        """Drop waiting messages: those on these subjects, all if none is named."""
+        self._messages = deque(m for m in self._messages if subjects and m[0] not in subjects)
+
+
+class Speech:
+    """Says messages to listeners.
+
+    Args:
+        do: Takes each action, in order.
+        timers: Where the guards are set.
+        guard_s: Longest prompt, s.
+    """
+
+    def __init__(self, do: Callable[[Say | StopSay], None], timers: Timers, guard_s: float) -> None:
+        self._do = do
+        self._timers = timers
+        self._guard_s = guard_s
+        self._plays = 0
+
+    def tell(self, listener: Listener, subject: Subject, *phrases: Phrase) -> None:
+        """Say something as soon as nothing else is being said to this listener."""
+        listener.push(subject, phrases)
+        if listener.play is None:
+            self.go_on(listener)
+
+    def go_on(self, listener: Listener) -> bool:
+        """Say the next message to somebody who is hearing none.
+
+        Returns:
+            Whether there was one.
+        """
+        message = listener.pop()
+        if message is None:
+            return False
+        self._plays += 1
+        listener.play = self._plays
+        listener.subject, phrases = message
+        self._do(Say(listener.leg, self._plays, phrases))
+        self._timers.start(f"{SAY_TIMER}:{listener.leg}", self._guard_s)
+        return True
+
+    def cut(self, listener: Listener) -> None:
+        """Stop what is being said; what waits stays."""
+        if listener.play is not None:
+            self._do(StopSay(listener.leg, listener.play))
+            self.ended(listener)
+
+    def ended(self, listener: Listener) -> None:
+        """Note that a prompt has come to its end."""
+        listener.play = None
+        listener.subject = None
+        self._timers.stop(f"{SAY_TIMER}:{listener.leg}")
