@@ -28,6 +28,7 @@ __all__ = [
     "choices",
     "integer",
     "number",
+    "one_number",
     "optional",
     "path",
     "port_range",
@@ -89,6 +90,17 @@ def integer(low: int, high: int) -> Kind[int]:
         return value
 
     return Kind(f"a whole number from {low} to {high}", accept, _read_integer)
+
+
+def one_number(*numbers: int) -> Kind[int]:
+    """Return the kind of one of ``numbers``."""
+
+    def accept(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value not in numbers:
+            raise ValueError
+        return value
+
+    return Kind("one of " + ", ".join(map(str, numbers)), accept, _read_integer)
 
 
 def number(low: float, high: float) -> Kind[float]:

@@ -62,8 +62,13 @@ V = TypeVar("V")
 
 _ANSWER_TIMEOUT_S = 30.0
 _HANDOVER_S = 5.0
-"""How long a bridge may take from its lock to its socket, or from its socket's end to its lock's."""
+"""How long a bridge may take from its lock to its socket, or from closing that to its end."""
 _CHUNK = 65536
+_NOT_A_REQUEST = {
+    "message": "a line that is not a request: expected id, operation and arguments as JSON",
+    "hint": "",
+    "exit_code": int(ExitCode.USAGE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +111,7 @@ def answer(registry: Registry, context: object, line: bytes | str) -> bytes:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             well_formed = False
         if not well_formed:
-            raise AdministrationError(
-                "a line that is not a request: expected id, operation and arguments as JSON",
-                exit_code=ExitCode.USAGE,
-            )
+            return _line({"id": number, "error": _NOT_A_REQUEST})
         result = perform(registry, context, operation, arguments)
     except Exception as error:
         described = describe(error)

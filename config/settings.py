@@ -160,7 +160,9 @@ class EntrySettings:
         kinds.choice(*LANGUAGES), "en", "language of numbers that name none"
     )
     pin_length: int = _setting(
-        kinds.integer(0, 16), 0, "length of new PINs; 0 is as long as their number calls for"
+        kinds.one_number(0, 6, 8, 9, 10, 11, 12, 13),
+        0,
+        "digits of new PINs; 0 is as many as their number calls for, and 6 or 8 can be guessed",
     )
 
 

@@ -1,0 +1,210 @@
+"""What the bridge tells its records: one value for each thing that happened.
+
+They are handed to :class:`cdr.journal.Recorder`, which writes rows from them. Each names its row by
+an id that the bridge makes up (:func:`new_id`), so that a record that is written twice is written
+once. A caller's number is in the record in clear, and shown in no ``repr``; on its way to disk it
+is sealed.
+
+=================== =============================================================================
+record              sent when
+=================== =============================================================================
+LegOpened           a call is answered (200 sent)
+LegAdmitted         its PIN let it into a conference
+LegClosed           it is over; exactly once for each ``LegOpened``
+SessionOpened       the first leg came into a conference; before that leg's ``LegAdmitted``
+SessionClosed       the conference is over; after its legs' ``LegClosed`` or not, either is fine
+AttemptRefused      a call was refused before it was answered
+=================== =============================================================================
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+__all__ = [
+    "AttemptRefused",
+    "Caller",
+    "LegAdmitted",
+    "LegClosed",
+    "LegOpened",
+    "LegQuality",
+    "Record",
+    "SessionClosed",
+    "SessionOpened",
+    "new_id",
+]
+
+HungUpBy = Literal["caller", "bridge", "network"]
+
+
+def new_id() -> uuid.UUID:
+    """Make up the id of a leg, session or attempt."""
+    return uuid.uuid4()
+
+
+class Caller(Struct, frozen=True):
+    """Who called.
+
+    Attributes:
+        number: E.164 with ``+``, else the user part of the SIP address; None if withheld.
+        asserted: Whether a trunk vouched for it.
+        country: ISO 3166-1 alpha-2 of the number; None where it is no E.164 number.
+        kind: ``mobile``, ``fixed``, ``toll_free``, ...; None where it is no E.164 number.
+    """
+
+    number: str | None = None
+    asserted: bool = False
+    country: str | None = None
+    kind: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Caller(asserted={self.asserted!r})"
+
+
+class LegQuality(Struct, frozen=True):
+    """How the media of a leg were; the fields of the media process's last ``LegStatistics``.
+
+    ``rx`` is from the caller into the bridge. None is not measured.
+
+    Attributes:
+        packets_rx: RTP packets taken.
+        packets_tx: RTP packets sent.
+        lost: Packets that never came (RFC 3550 A.3).
+        late: Packets that came after their time to be heard.
+        remote_lost: Packets of ours that the caller's side says it lost.
+        concealed_frames: Frames of 20 ms that were made up.
+        jitter_ms: Interarrival jitter (RFC 3550 A.8).
+        rtt_ms: Round trip by RTCP.
+        talk_ms: Time that the caller spoke.
+        playout_ms: Longest delay of the playout store.
+        dtmf_method: How digits came: ``rfc4733``, ``info`` or ``inband``.
+    """
+
+    packets_rx: int | None = None
+    packets_tx: int | None = None
+    lost: int | None = None
+    late: int | None = None
+    remote_lost: int | None = None
+    concealed_frames: int | None = None
+    jitter_ms: float | None = None
+    rtt_ms: float | None = None
+    talk_ms: int | None = None
+    playout_ms: int | None = None
+    dtmf_method: str | None = None
+
+
+class LegOpened(Struct, frozen=True, tag=True):
+    """A call was answered.
+
+    Attributes:
+        leg: Its id.
+        invited_at: When its INVITE came.
+        answered_at: When its 200 was sent.
+        dialled: The number of ours that was dialled.
+        transport: ``udp`` or ``tcp``.
+        trunk: Name of the trunk it came by, None for open admission.
+        caller: Who called.
+        call: Pseudonym of the SIP Call-ID, as the log has it.
+    """
+
+    leg: uuid.UUID
+    invited_at: datetime
+    answered_at: datetime
+    dialled: str
+    transport: str
+    trunk: str | None = None
+    caller: Caller = Caller()
+    call: str | None = None
+
+
+class LegAdmitted(Struct, frozen=True, tag=True):
+    """A leg came into a conference."""
+
+    leg: uuid.UUID
+    at: datetime
+    session: uuid.UUID
+    role: str
+
+
+class LegClosed(Struct, frozen=True, tag=True):
+    """A call is over.
+
+    Attributes:
+        leg: Its id.
+        at: When.
+        by: Who hung up.
+        cause: Why, as one constant word (``normal``, ``no_pin``, ``gone``, ...).
+        sip_status: SIP status that ended it, if one did.
+        q850: Cause of the ``Reason`` header (RFC 3326), ours or theirs.
+        codec: ``PCMU`` or ``PCMA``.
+        quality: How its media were.
+    """
+
+    leg: uuid.UUID
+    at: datetime
+    by: HungUpBy
+    cause: str
+    sip_status: int | None = None
+    q850: int | None = None
+    codec: str | None = None
+    quality: LegQuality = LegQuality()
+
+
+class SessionOpened(Struct, frozen=True, tag=True):
+    """A conference began."""
+
+    session: uuid.UUID
+    at: datetime
+    conference: int
+
+
+class SessionClosed(Struct, frozen=True, tag=True):
+    """A conference is over.
+
+    Attributes:
+        session: Its id.
+        at: When.
+        reason: Why, as one constant word (``last_left``, ``host_left``, ``max_length``, ...).
+        peak: Most legs at once.
+    """
+
+    session: uuid.UUID
+    at: datetime
+    reason: str
+    peak: int
+
+
+class AttemptRefused(Struct, frozen=True, tag=True):
+    """A call was refused before it was answered.
+
+    Attributes:
+        at: When.
+        reason: Why, as one constant word (``unknown_number``, ``no_common_codec``, ...).
+        sip_status: What it was answered.
+        transport: ``udp`` or ``tcp``.
+        dialled: The number of ours that was dialled; None where it was none of ours.
+        dialled_unknown: What was dialled where it was none of ours.
+        trunk: Name of the trunk it came by, None for open admission.
+        caller: Who called.
+        attempt: Its id.
+    """
+
+    at: datetime
+    reason: str
+    sip_status: int
+    transport: str
+    dialled: str | None = None
+    dialled_unknown: str | None = None
+    trunk: str | None = None
+    caller: Caller = Caller()
+    attempt: uuid.UUID = field(default_factory=new_id)
+
+    def __repr__(self) -> str:
+        return f"AttemptRefused(reason={self.reason!r}, sip_status={self.sip_status!r})"
+
+
+Record = LegOpened | LegAdmitted | LegClosed | SessionOpened | SessionClosed | AttemptRefused
