@@ -1,0 +1,98 @@
+"""What can go wrong in the SIP room.
+
+::
+
+    SipError                     base of all
+    +-- LibraryError             PJSIP's extension module is missing or not the one we know
+    |   +-- LayoutMismatch       a struct does not lie where our declarations say
+    +-- PjError                  a PJSIP function returned a status other than PJ_SUCCESS
+    +-- PortTaken                the SIP port cannot be bound
+    +-- SettingsError            the settings cannot work
+    +-- NotRunning               a command for an endpoint that is not started
+    +-- PeerError                the other side's fault; carries the SIP status to answer with
+        +-- BadDescription       a session description that we cannot use
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadDescription",
+    "LayoutMismatch",
+    "LibraryError",
+    "NotRunning",
+    "PeerError",
+    "PjError",
+    "PortTaken",
+    "SettingsError",
+    "SipError",
+]
+
+
+class SipError(Exception):
+    """Base of every error of this package."""
+
+
+class LibraryError(SipError):
+    """PJSIP's extension module cannot be used."""
+
+
+class LayoutMismatch(LibraryError):
+    """A struct of PJSIP does not lie where ``declarations.py`` says it does."""
+
+
+class PjError(SipError):
+    """A PJSIP function failed.
+
+    Attributes:
+        function: its name.
+        status: its ``pj_status_t``.
+    """
+
+    def __init__(self, function: str, status: int, text: str) -> None:
+        """Keep what failed, and with which status."""
+        super().__init__(f"{function} failed with status {status}: {text}")
+        self.function = function
+        self.status = status
+
+
+class PortTaken(SipError):
+    """The SIP port cannot be bound."""
+
+    def __init__(self, transport: str, bind_ip: str, port: int, why: str) -> None:
+        """Name the port and say what to do."""
+        super().__init__(
+            f"cannot listen on {transport} {bind_ip}:{port}: {why}; stop the program that holds"
+            f" the port (ss -lnp 'sport = :{port}') or choose another with --port"
+        )
+        self.port = port
+
+
+class SettingsError(SipError):
+    """The SIP settings cannot work together."""
+
+
+class NotRunning(SipError):
+    """The endpoint is not started, or is already stopped."""
+
+
+class PeerError(SipError):
+    """The other side sent something that we decline.
+
+    Attributes:
+        status: SIP status to answer with.
+        reason: constant word for counters and logs.
+    """
+
+    def __init__(self, status: int, reason: str, text: str) -> None:
+        """Keep the verdict where it arose."""
+        super().__init__(text)
+        self.status = status
+        self.reason = reason
+
+
+class BadDescription(PeerError):
+    """A session description that cannot be used; answered with 488 (RFC 3261 section 21.4.26)."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        """Keep the reason; the status is always 488."""
+        super().__init__(488, reason, text)
