@@ -291,7 +291,8 @@ def _cut(
             if words.strip(".?!"):
                 recorded += 1
                 pieces.append(f"{name}.{recorded}")
-                catalogue.clips[f"{name}.{recorded}"] = words
+                # With a comma the voice stays up, as it does where a sentence goes on.
+                catalogue.clips[f"{name}.{recorded}"] = f"{words}," if match else words
             elif pieces and isinstance(pieces[-1], Argument):
                 pieces[-1] = pieces[-1]._replace(final=True)
         if match:

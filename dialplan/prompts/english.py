@@ -78,18 +78,17 @@ class English:
         return " and ".join(parts)
 
     def minutes(self, minutes: int, *, final: bool) -> Spoken:
-        """Return the clips of a length of time; hours and single minutes are recorded whole."""
+        """Return the clips of a length of time: hours, then minutes."""
         hours, rest = checked_minutes(minutes)
         clips: Spoken = []
-        end = ".end" if final else ""
         if hours:
-            clips.append(f"hours.{hours}{'' if rest else end}")
+            clips += ["hours.1"] if hours == 1 else [*self.number(hours), "hours"]
         if hours and rest:
             clips.append("and")
-        if rest == 1:
-            clips.append(f"minutes.1{end}")
-        elif rest:
-            clips += [f"number.{rest}", f"minutes{end}"]
+        if rest:
+            clips += ["minutes.1"] if rest == 1 else [*self.number(rest), "minutes"]
+        if final:
+            clips[-1] += ".end"
         return clips
 
     def digits(self, digits: str) -> Spoken:
@@ -123,7 +122,7 @@ class English:
         for key in ("star", "hash"):
             clips[f"digit.{key}"] = f"{key},"
             clips[f"digit.{key}.end"] = f"{key}."
-        lengths = {f"hours.{hours}": self.minutes_text(hours * 60) for hours in range(1, 25)}
+        lengths = {"hours.1": "one hour", "hours": "hours"}
         lengths |= {"minutes.1": "one minute", "minutes": "minutes"}
         for name, text in lengths.items():
             clips[name] = f"{text},"

@@ -31,7 +31,8 @@ _GROUPS: Final = {
     12: (2, 3, 3, 2, 2),
 }
 _COMMON: Final = "common"
-_HALF_HOURS: Final = (0, 30)
+# Minutes that are recorded as the end of a sentence: those with a zero, and those of appointments.
+_WHOLE_MINUTES: Final = (*range(1, 10), *range(10, 60, 5))
 
 
 class Swedish:
@@ -85,18 +86,17 @@ class Swedish:
         return " och ".join(parts)
 
     def minutes(self, minutes: int, *, final: bool) -> Spoken:
-        """Return the clips of a length of time; hours and single minutes are recorded whole."""
+        """Return the clips of a length of time: hours, then minutes."""
         hours, rest = checked_minutes(minutes)
         clips: Spoken = []
-        end = ".end" if final else ""
         if hours:
-            clips.append(f"hours.{hours}{'' if rest else end}")
+            clips += ["hours.1"] if hours == 1 else [*self.number(hours, _COMMON), "hours"]
         if hours and rest:
             clips.append("and")
-        if rest == 1:
-            clips.append(f"minutes.1{end}")
-        elif rest:
-            clips += [*self.number(rest, _COMMON), f"minutes{end}"]
+        if rest:
+            clips += ["minutes.1"] if rest == 1 else [*self.number(rest, _COMMON), "minutes"]
+        if final:
+            clips[-1] += ".end"
         return clips
 
     def digits(self, digits: str) -> Spoken:
@@ -105,9 +105,12 @@ class Swedish:
 
     def time(self, time: dt.time) -> Spoken:
         """Return the clips of a time: "klockan nio", "klockan femton trettio"."""
-        if time.minute in _HALF_HOURS:
-            return [f"time.{time.hour:02}{time.minute:02}"]
-        return [f"time.hour.{time.hour}", f"time.minute.{time.minute}"]
+        if not time.minute:
+            return [f"time.{time.hour:02}00"]
+        minute = f"time.minute.{time.minute}"
+        if time.minute not in _WHOLE_MINUTES:
+            minute = f"number.{time.minute}"
+        return ["time.at", f"number.{time.hour}", minute]
 
     def weekday(self, date: dt.date) -> Spoken:
         """Return the clip of a weekday, in the middle of a sentence."""
@@ -132,20 +135,18 @@ class Swedish:
         for key, word in (("star", "stjärna"), ("hash", "fyrkant")):
             clips[f"digit.{key}"] = f"{word},"
             clips[f"digit.{key}.end"] = f"{word}."
-        lengths = {f"hours.{hours}": self.minutes_text(hours * 60) for hours in range(1, 25)}
+        lengths = {"hours.1": "en timme", "hours": "timmar"}
         lengths |= {"minutes.1": "en minut", "minutes": "minuter"}
         for name, text in lengths.items():
             clips[name] = f"{text},"
             clips[f"{name}.end"] = f"{text}."
         clips["and"] = "och"
         for hour in range(24):
-            hour_words = _below_hundred(hour)
-            clips[f"time.hour.{hour}"] = f"klockan {hour_words},"
-            clips[f"time.{hour:02}00"] = f"klockan {hour_words}."
-            clips[f"time.{hour:02}30"] = f"klockan {hour_words} trettio."
+            clips[f"time.{hour:02}00"] = f"klockan {_below_hundred(hour)}."
         # Midnight as a zero alone leaves a listener waiting for more.
         clips["time.0000"] = "vid midnatt."
-        for minute in range(1, 60):
+        clips["time.at"] = "klockan"
+        for minute in _WHOLE_MINUTES:
             zero = "noll " if minute < 10 else ""  # noqa: PLR2004 two digits
             clips[f"time.minute.{minute}"] = f"{zero}{_below_hundred(minute)}."
         clips |= {f"weekday.{day}": f"{name}," for day, name in enumerate(_WEEKDAYS, 1)}
