@@ -13,7 +13,7 @@ LegAdmitted         its PIN let it into a conference
 LegClosed           it is over; exactly once for each ``LegOpened``
 SessionOpened       the first leg came into a conference; before that leg's ``LegAdmitted``
 SessionClosed       the conference is over; after its legs' ``LegClosed`` or not, either is fine
-AttemptRefused      a call was refused before it was answered
+AttemptRefused      a call was refused, or a PIN in a call was
 =================== =============================================================================
 """
 
@@ -179,13 +179,16 @@ class SessionClosed(Struct, frozen=True, tag=True):
 
 
 class AttemptRefused(Struct, frozen=True, tag=True):
-    """A call was refused before it was answered.
+    """A call was refused before it was answered, or what a caller tried in a call was.
 
     Attributes:
         at: When.
-        reason: Why, as one constant word (``unknown_number``, ``no_common_codec``, ...).
-        sip_status: What it was answered.
+        reason: Why, as one constant word (``unknown_number``, ``pin_unknown``, ...).
         transport: ``udp`` or ``tcp``.
+        sip_status: What the INVITE was answered; None inside a call.
+        leg: The call it was tried in; None where the call itself was refused. Its row says who
+            called and by which trunk, so that ``caller`` and ``trunk`` are left out.
+        conference: The conference that a right PIN did not open (full, closed).
         dialled: The number of ours that was dialled; None where it was none of ours.
         dialled_unknown: What was dialled where it was none of ours.
         trunk: Name of the trunk it came by, None for open admission.
@@ -195,8 +198,10 @@ class AttemptRefused(Struct, frozen=True, tag=True):
 
     at: datetime
     reason: str
-    sip_status: int
     transport: str
+    sip_status: int | None = None
+    leg: uuid.UUID | None = None
+    conference: int | None = None
     dialled: str | None = None
     dialled_unknown: str | None = None
     trunk: str | None = None

@@ -101,7 +101,7 @@ class CallLeg(Base):
 
 
 class RefusedAttempt(Base):
-    """A call that was refused before it was answered."""
+    """A call that was refused before it was answered, or what a caller tried in a call."""
 
     __tablename__ = "refused_attempt"
 
@@ -109,7 +109,10 @@ class RefusedAttempt(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(BridgeRun.id))
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     reason: Mapped[str] = mapped_column(String(40))
-    sip_status: Mapped[int]
+    sip_status: Mapped[int | None]
+    """None inside a call."""
+    leg_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey(CallLeg.id), index=True)
+    conference_id: Mapped[int | None]
     trunk: Mapped[str | None] = mapped_column(String(32), info=_OWN_NAME)
     transport: Mapped[str] = mapped_column(String(8))
     dialled_number: Mapped[str | None] = mapped_column(String(32), info=_OWN_NUMBER)

@@ -112,45 +112,6 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "refused_attempt",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("run_id", sa.Uuid(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("reason", sa.String(length=40), nullable=False),
-        sa.Column("sip_status", sa.Integer(), nullable=False),
-        sa.Column("trunk", sa.String(length=32), nullable=True),
-        sa.Column("transport", sa.String(length=8), nullable=False),
-        sa.Column("dialled_number", sa.String(length=32), nullable=True),
-        sa.Column("dialled_subject_id", sa.Uuid(), nullable=True),
-        sa.Column("subject_id", sa.Uuid(), nullable=True),
-        sa.Column("caller_asserted", sa.Boolean(), nullable=False),
-        sa.Column("caller_country", sa.String(length=2), nullable=True),
-        sa.Column("caller_kind", sa.String(length=16), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["dialled_subject_id"],
-            ["subject.id"],
-            name=op.f("fk_refused_attempt_dialled_subject_id_subject"),
-        ),
-        sa.ForeignKeyConstraint(
-            ["run_id"], ["bridge_run.id"], name=op.f("fk_refused_attempt_run_id_bridge_run")
-        ),
-        sa.ForeignKeyConstraint(
-            ["subject_id"], ["subject.id"], name=op.f("fk_refused_attempt_subject_id_subject")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_refused_attempt")),
-    )
-    with op.batch_alter_table("refused_attempt", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_refused_attempt_at"), ["at"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_refused_attempt_dialled_subject_id"),
-            ["dialled_subject_id"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_refused_attempt_subject_id"), ["subject_id"], unique=False
-        )
-
-    op.create_table(
         "call_leg",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("run_id", sa.Uuid(), nullable=False),
@@ -253,9 +214,61 @@ def upgrade() -> None:
     with op.batch_alter_table("pin", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_pin_conference_id"), ["conference_id"], unique=False)
 
+    op.create_table(
+        "refused_attempt",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=False),
+        sa.Column("sip_status", sa.Integer(), nullable=True),
+        sa.Column("leg_id", sa.Uuid(), nullable=True),
+        sa.Column("conference_id", sa.Integer(), nullable=True),
+        sa.Column("trunk", sa.String(length=32), nullable=True),
+        sa.Column("transport", sa.String(length=8), nullable=False),
+        sa.Column("dialled_number", sa.String(length=32), nullable=True),
+        sa.Column("dialled_subject_id", sa.Uuid(), nullable=True),
+        sa.Column("subject_id", sa.Uuid(), nullable=True),
+        sa.Column("caller_asserted", sa.Boolean(), nullable=False),
+        sa.Column("caller_country", sa.String(length=2), nullable=True),
+        sa.Column("caller_kind", sa.String(length=16), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["dialled_subject_id"],
+            ["subject.id"],
+            name=op.f("fk_refused_attempt_dialled_subject_id_subject"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["leg_id"], ["call_leg.id"], name=op.f("fk_refused_attempt_leg_id_call_leg")
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["bridge_run.id"], name=op.f("fk_refused_attempt_run_id_bridge_run")
+        ),
+        sa.ForeignKeyConstraint(
+            ["subject_id"], ["subject.id"], name=op.f("fk_refused_attempt_subject_id_subject")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refused_attempt")),
+    )
+    with op.batch_alter_table("refused_attempt", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_refused_attempt_at"), ["at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_refused_attempt_dialled_subject_id"),
+            ["dialled_subject_id"],
+            unique=False,
+        )
+        batch_op.create_index(batch_op.f("ix_refused_attempt_leg_id"), ["leg_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_refused_attempt_subject_id"), ["subject_id"], unique=False
+        )
+
 
 def downgrade() -> None:
     """Take it back."""
+    with op.batch_alter_table("refused_attempt", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_refused_attempt_subject_id"))
+        batch_op.drop_index(batch_op.f("ix_refused_attempt_leg_id"))
+        batch_op.drop_index(batch_op.f("ix_refused_attempt_dialled_subject_id"))
+        batch_op.drop_index(batch_op.f("ix_refused_attempt_at"))
+
+    op.drop_table("refused_attempt")
     with op.batch_alter_table("pin", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_pin_conference_id"))
 
@@ -272,12 +285,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_call_leg_answered_at"))
 
     op.drop_table("call_leg")
-    with op.batch_alter_table("refused_attempt", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_refused_attempt_subject_id"))
-        batch_op.drop_index(batch_op.f("ix_refused_attempt_dialled_subject_id"))
-        batch_op.drop_index(batch_op.f("ix_refused_attempt_at"))
-
-    op.drop_table("refused_attempt")
     with op.batch_alter_table("conference_session", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_conference_session_started_at"))
         batch_op.drop_index(batch_op.f("ix_conference_session_conference_id"))
