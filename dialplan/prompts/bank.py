@@ -201,7 +201,8 @@ def _to_int16(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
 def _read_cache(cache: Path, key: str, rate: int) -> Bank | None:
     """Return the cached bank; None where it is absent, stale or damaged (each part has a CRC)."""
     try:
-        with np.load(cache, allow_pickle=False) as stored:
+        # Opened here: np.load leaves a file of its own open when it is damaged.
+        with cache.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             table = json.loads(stored["table"].tobytes())
             if table["key"] != key:
                 return None

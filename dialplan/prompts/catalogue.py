@@ -135,7 +135,7 @@ def parse_catalogue(language: str, text: str) -> Catalogue:
         raise CatalogueError(f"{where}: {error}") from error
     faults = [f"unknown table {name!r}" for name in tables.keys() - {"phrases"}]
     phrases = tables.get("phrases", {})
-    expected = {key for key, spec in CATALOGUE.items() if not spec.is_tone}
+    expected = {key.value for key, spec in CATALOGUE.items() if not spec.is_tone}
     faults += [f"phrase {key!r} is missing" for key in sorted(expected - phrases.keys())]
     faults += [f"no phrase is called {key!r}" for key in sorted(phrases.keys() - expected)]
     rules = _RULES[language]

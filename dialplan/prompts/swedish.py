@@ -53,13 +53,14 @@ class Swedish:
         """Return a number in words: ``121`` is "etthundratjugoett", or "…tjugoen"."""
         number = checked_number(number)
         thousands, number = divmod(number, 1000)
-        words = f"{self.number_text(thousands)}tusen" if thousands else ""
+        # Of three equal consonants in a row Swedish writes two: ett + tusen is "ettusen".
+        text = f"{self.number_text(thousands)}tusen".replace("ttt", "tt") if thousands else ""
         hundreds, number = divmod(number, 100)
         if hundreds:
-            words += f"{_UNITS[hundreds]}hundra"
-        if number or not words:
-            words += _below_hundred(number, gender)
-        return words
+            text += f"{_UNITS[hundreds]}hundra"
+        if number or not text:
+            text += _below_hundred(number, gender)
+        return text
 
     def number(self, number: int, gender: str = "") -> Spoken:
         """Return the clips of a number; what is below a hundred is recorded whole."""

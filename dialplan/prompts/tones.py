@@ -32,8 +32,10 @@ def tone(name: str, rate: int) -> npt.NDArray[np.float64]:
         `(n,)`, 1.0 at full scale, starting and ending in silence.
     """
     samples = TONES[name](rate)
-    sounding = samples[np.abs(samples) > 0.05 * np.abs(samples).max()]
-    gain = 10 ** (TONE_LEVEL_DB / 20) / float(np.sqrt(np.mean(sounding**2)))
+    frame = rate // 100
+    power = np.mean(samples[: len(samples) // frame * frame].reshape(-1, frame) ** 2, axis=1)
+    sounding = power[power > 0.01 * power.max()]
+    gain = 10 ** (TONE_LEVEL_DB / 20) / float(np.sqrt(np.mean(sounding)))
     return samples * gain
 
 
