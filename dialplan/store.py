@@ -15,6 +15,7 @@ from msgspec import Struct
 from sqlalchemy import select
 
 from config.database import utc_now
+from config.logging import publish
 from dialplan.events import NumberInfo
 from dialplan.rules import ConferenceRules, Role, Window
 from dialplan.tables import Conference, Number, Pin, Trunk
@@ -135,7 +136,7 @@ class Directory(Struct, frozen=True):
 
 
 def load_directory(session: Session, vault: Vault) -> Directory:
-    """Read all that is configured.
+    """Read all that is configured; the log may say the names of trunks from then on.
 
     Args:
         session: Any session.
@@ -145,6 +146,8 @@ def load_directory(session: Session, vault: Vault) -> Directory:
         row.id: row
         for row in session.scalars(select(Conference).where(Conference.removed_at.is_(None)))
     }
+    trunks = {row.name: _trunk(row, vault) for row in session.scalars(select(Trunk))}
+    publish("trunk", trunks)
     return Directory(
         numbers={row.number: _number(row, conferences) for row in session.scalars(select(Number))},
         conferences={
@@ -155,7 +158,7 @@ def load_directory(session: Session, vault: Vault) -> Directory:
             row.pin_hash: _pin(row, vault, live=row.conference_id in conferences)
             for row in session.scalars(select(Pin))
         },
-        trunks={row.name: _trunk(row, vault) for row in session.scalars(select(Trunk))},
+        trunks=trunks,
     )
 
 

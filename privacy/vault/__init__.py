@@ -24,6 +24,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from config.database import utc_now
+from config.logging import use_pseudonyms
+from config.pseudonyms import Pseudonym, pseudonym
 from privacy.vault._key_store import DestroyedLog, KeyStore
 from privacy.vault._master_key import create_master_key, read_master_key
 from privacy.vault._seal import seal, unseal
@@ -38,9 +40,6 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 __all__ = ["Subject", "Vault", "create_master_key", "mask", "open_vault"]
-
-_PSEUDONYM_DIGITS = 10
-"""40 bits: among a million people, one in a million names two of them."""
 
 
 class Vault:
@@ -192,14 +191,14 @@ class Vault:
 
     # -- pseudonyms --------------------------------------------------------------------------------
 
-    def pseudonym(self, kind: str, value: str) -> str:
+    def pseudonym(self, kind: str, value: str) -> Pseudonym:
         """Return the name that logs and limits know somebody by: always the same, never reversed.
 
         Args:
             kind: ``number``, ``address``, ``call``, ...: equal values of two kinds differ.
             value: In its normal form.
         """
-        return _hmac(self._pseudonym, f"{kind}:{value}").hex()[:_PSEUDONYM_DIGITS]
+        return pseudonym(self._pseudonym, kind, value)
 
     def close(self) -> None:
         """Close the key store."""
@@ -209,7 +208,7 @@ class Vault:
 def open_vault(
     settings: Settings, environ: Mapping[str, str] | None = None, *, create: bool = False
 ) -> Vault:
-    """Open the vault that the settings name.
+    """Open the vault that the settings name; the log knows people by its pseudonyms from then on.
 
     Args:
         settings: Where the master key and the key store are.
@@ -219,12 +218,14 @@ def open_vault(
     Raises:
         VaultError: It cannot be opened; nothing was changed.
     """
-    return Vault.open(
+    vault = Vault.open(
         read_master_key(settings, environ),
         settings.key_store_path,
         settings.data_dir / "destroyed-keys.log",
         create=create,
     )
+    use_pseudonyms(vault.pseudonym)
+    return vault
 
 
 def mask(number: str) -> str:
