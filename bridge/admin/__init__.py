@@ -1,0 +1,1 @@
+"""The local administration socket: who may speak, what may be said."""

@@ -1,0 +1,164 @@
+"""Operations that only a running bridge can perform: what it does at this moment.
+
+They stand beside the operations on the database, which every package brings along as OPERATIONS;
+these work on the `Bridge` itself and run in its event loop. What they show of people is masked:
+no numbers, no addresses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bridge.errors import AdminError
+
+if TYPE_CHECKING:
+    from bridge.server import Bridge
+
+__all__ = ["LIVE_OPERATIONS", "LiveOperation"]
+
+LiveOperation = Callable[..., Awaitable[Any]]
+
+
+async def status(bridge: Bridge) -> dict[str, Any]:
+    """Say how the bridge does: calls, conferences, trunks, the tick."""
+    engine = await bridge.media.statistics()
+    beat = bridge.media.heartbeat
+    sip = bridge.sip.statistics()
+    room = bridge.sip.room()
+    return {
+        "pid": os.getpid(),
+        "started_at": bridge.started_at.isoformat(),
+        "uptime_s": round((datetime.now(UTC) - bridge.started_at).total_seconds()),
+        "stopping": bridge.stopping,
+        "calls": len(bridge.calls),
+        "conferences": len(bridge.conferences),
+        "running_calls": [_call(call) for call in bridge.calls.values()],
+        "running_conferences": [_conference(each) for each in bridge.conferences.values()],
+        "sip": {
+            "port": bridge.sip.port,
+            "counters": dict(sip.counters),
+            "gauges": dict(sip.gauges),
+            "tcp": {
+                "connections": room.connections,
+                "limit": room.limit,
+                "refused": room.refused,
+                "idle_closed": room.idle_closed,
+                "highest_fd": room.highest_fd,
+                "fd_limit": room.fd_limit,
+            },
+        },
+        "media": {
+            "pid": bridge.media.pid,
+            "replaced": bridge.media.replaced,
+            "tick_ms": {
+                "p50": beat.tick_ms_p50 if beat else None,
+                "p95": beat.tick_ms_p95 if beat else None,
+                "max": beat.tick_ms_max if beat else None,
+            },
+            "lost_by_bridge": engine.lost_by_bridge if engine else 0,
+            "cpu_seconds": engine.cpu_seconds if engine else None,
+            "counters": dict(engine.counters) if engine else {},
+        },
+        "records": bridge.records.status(),
+        "registrations": [
+            {
+                "trunk": each.trunk,
+                "state": each.state,
+                "status": each.status,
+                "expires_s": each.expires_s,
+            }
+            for each in bridge.registrations.values()
+        ],
+        "counters": dict(bridge.counters),
+    }
+
+
+def _call(call: Any) -> dict[str, Any]:  # noqa: ANN401 - bridge.calls.Call, which would be a cycle at run time
+    return {
+        "call": call.uid,
+        "trunk": call.trunk,
+        "number": call.number.info.number,
+        "conference": call.conference.entry.name if call.conference is not None else None,
+        "role": call.role,
+        "codec": call.codec,
+        "on_hold": call.on_hold,
+        "dtmf_method": call.statistics.dtmf_method,
+        "lost": call.statistics.lost,
+        "jitter_ms": round(call.statistics.jitter_ms, 1),
+    }
+
+
+def _conference(running: Any) -> dict[str, Any]:  # noqa: ANN401 - bridge.conferences.RunningConference, likewise
+    return {
+        "conference": running.entry.id,
+        "name": running.entry.name,
+        "session": str(running.id) if running.started else None,
+        "started_at": running.started_at.isoformat() if running.started_at else None,
+        "people": len(running.placed),
+        "waiting": len(running.calls) - len(running.placed),
+        "talking": len(running.talkers),
+    }
+
+
+async def trunk_rejected(bridge: Bridge) -> list[dict[str, Any]]:
+    """List who was not let in during the last 24 hours, and the line that would change that."""
+    return [
+        {
+            "source": each.source,
+            "reason": each.reason,
+            "method": each.method,
+            "transport": each.transport,
+            "count": each.count,
+            "first": datetime.fromtimestamp(each.first, UTC).isoformat(timespec="seconds"),
+            "last": datetime.fromtimestamp(each.last, UTC).isoformat(timespec="seconds"),
+            "admit_with": f"dialin trunk add NAME --address {each.source}",
+        }
+        for each in sorted(bridge.sip.rejections(), key=lambda each: -each.last)
+    ]
+
+
+async def trunk_state(bridge: Bridge, name: str) -> dict[str, Any]:
+    """Say what the running bridge knows of a trunk.
+
+    Raises:
+        AdminError: there is no such trunk.
+    """
+    if not bridge.directory.trunk(name):
+        raise AdminError(f"there is no trunk {name!r}", "`dialin trunk list` shows them.")
+    registration = bridge.registrations.get(name)
+    return {
+        "trunk": name,
+        "calls": sum(call.trunk == name for call in bridge.calls.values()),
+        "registration": registration.state if registration is not None else None,
+        "registration_status": registration.status if registration is not None else None,
+    }
+
+
+async def trace_begin(
+    bridge: Bridge, call: str | None = None, trunk: str | None = None, seconds: float = 3600.0
+) -> dict[str, Any]:
+    """Begin a trace of a call or a trunk."""
+    return bridge.traces.begin(call, trunk, seconds)
+
+
+async def trace_end(bridge: Bridge, trace: int) -> dict[str, Any]:
+    """End a trace."""
+    return bridge.traces.end(trace)
+
+
+async def trace_list(bridge: Bridge) -> list[dict[str, Any]]:
+    """List the traces that run."""
+    return bridge.traces.running()
+
+
+LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
+    "status": status,
+    "trunk.rejected": trunk_rejected,
+    "trunk.state": trunk_state,
+    "trace.begin": trace_begin,
+    "trace.end": trace_end,
+    "trace.list": trace_list,
+}

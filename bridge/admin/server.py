@@ -1,0 +1,200 @@
+"""The administration socket: one JSON object a line, each answered by one.
+
+A request is ``{"id": 1, "operation": "number.add", "arguments": {...}}``; the answer is
+``{"id": 1, "result": ...}`` or ``{"id": 1, "error": {"message", "hint", "exit_code"}}``.
+
+The socket is a file of mode 0660 that belongs to the owner of the data folder and to the
+administrators' group. The kernel says who is at the other end (SO_PEERCRED): root, the owner and
+members of the group may speak, everybody else is told why not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import json
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from bridge.errors import AlreadyRunning, StartError
+from config.administration import describe
+from config.errors import ExitCode
+
+__all__ = ["AdminServer", "Perform"]
+
+LARGEST_REQUEST: Final = 1 << 20
+"""Bytes of one line; an operation's arguments are a few hundred."""
+
+SLOWEST_READER_S: Final = 10.0
+"""An administrator's program that stops reading is let go; the bridge never waits for it."""
+
+CREDENTIALS: Final = struct.Struct("3i")
+
+Perform = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
+"""Carries out one operation; raises what `config.administration.describe` puts in words."""
+
+
+class AdminServer:
+    """Listen on the administration socket.
+
+    Args:
+        path: where the socket goes.
+        group: name of the administrators' group; None for the owner's alone.
+        perform: carries out an operation.
+    """
+
+    def __init__(self, path: Path, group: str | None, perform: Perform) -> None:
+        self._path = path
+        self._perform = perform
+        self._log = structlog.get_logger("bridge.admin")
+        self._server: asyncio.AbstractServer | None = None
+        self._group = _group_id(group)
+        self._owner = os.geteuid()
+
+    async def start(self) -> None:
+        """Create the socket.
+
+        Raises:
+            AlreadyRunning: a bridge answers on it already.
+            StartError: it cannot be created.
+        """
+        if self._path.exists():
+            if _answers(self._path):
+                raise AlreadyRunning(
+                    f"{self._path}: a bridge is already running on this data folder",
+                    "Stop it first (`dialin status` shows its process), or give --data another.",
+                )
+            self._path.unlink()
+        try:
+            before = os.umask(0o117)
+            try:
+                self._server = await asyncio.start_unix_server(
+                    self._serve, path=self._path, limit=LARGEST_REQUEST
+                )
+            finally:
+                os.umask(before)
+            if self._group is not None:
+                os.chown(self._path, -1, self._group)
+        except OSError as error:
+            raise StartError(
+                f"{self._path}: cannot create the administration socket: {error.strerror}",
+                "A socket's path may have 107 characters; set admin.socket to a shorter one."
+                if "too long" in str(error)
+                else "Check the folder's owner and mode, and admin.group.",
+            ) from error
+
+    async def stop(self) -> None:
+        """Close the socket and remove its file."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if not self._admitted(writer):
+                await _answer(writer, _refusal(None, "you may not administer this bridge"))
+                return
+            while True:
+                try:
+                    line = await reader.readline()
+                except ValueError:
+                    await _answer(writer, _refusal(None, "the request is longer than 1 MiB"))
+                    return
+                if not line:
+                    return
+                await _answer(writer, await self._request(line))
+        except (ConnectionError, TimeoutError):
+            self._log.debug("administrator's connection lost")
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _admitted(self, writer: asyncio.StreamWriter) -> bool:
+        sock = writer.get_extra_info("socket")
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        _pid, uid, gid = CREDENTIALS.unpack(raw)
+        if uid in (0, self._owner):
+            return True
+        if self._group is not None and (gid == self._group or _in_group(uid, self._group)):
+            return True
+        self._log.warning("administrator refused", uid=uid)
+        return False
+
+    async def _request(self, line: bytes) -> dict[str, Any]:
+        request = _parse(line)
+        if request is None:
+            return _refusal(None, "a request is a JSON object with operation and arguments")
+        identifier, operation, arguments = request
+        try:
+            result = await self._perform(operation, arguments)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the asker is told and the bridge goes on
+            described = describe(error)
+            if described is None:
+                self._log.exception("operation failed", operation=operation)
+                return _refusal(identifier, f"{operation} failed inside the bridge; see its log")
+            return {"id": identifier, "error": described}
+        return {"id": identifier, "result": result}
+
+
+def _parse(line: bytes) -> tuple[object, str, dict[str, Any]] | None:
+    """Return id, operation and arguments of a request, None where it is none."""
+    try:
+        request = json.loads(line)
+        operation = request["operation"]
+        arguments = request.get("arguments") or {}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not isinstance(operation, str) or not isinstance(arguments, dict):
+        return None
+    return request.get("id"), operation, arguments
+
+
+def _refusal(identifier: object, message: str) -> dict[str, Any]:
+    error = {"message": message, "hint": "", "exit_code": int(ExitCode.FAILED)}
+    return {"id": identifier, "error": error}
+
+
+async def _answer(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
+    writer.write(json.dumps(answer).encode() + b"\n")
+    await asyncio.wait_for(writer.drain(), SLOWEST_READER_S)
+
+
+def _group_id(group: str | None) -> int | None:
+    if group is None:
+        return None
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise StartError(
+            f"admin.group: there is no group {group!r} on this machine",
+            "Create it (groupadd) or name one that `getent group` lists.",
+        ) from None
+
+
+def _in_group(uid: int, gid: int) -> bool:
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return gid in os.getgrouplist(user.pw_name, user.pw_gid)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,402 @@
+"""One call: a SIP session, a call flow and a media leg under one roof.
+
+A digit's way through the house passes here: the media process says `DigitPressed`, the call hands
+it to its `CallFlow`, and carries out the actions that come back, as commands to the media process,
+as SIP commands and as rows of the call detail record. This shell decides nothing about the dial
+plan; it knows when a leg is opened, asked whether it still lives, and closed.
+
+Life of a call::
+
+    IncomingCall ─► accept (200) ─► MediaNegotiated ─► CallConfirmed ─► CallEnded ─► LegClosed
+                    flow: Answered  OpenLeg            MediaStarted     CloseLeg     row closed
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge.media.messages import (
+    ChangeLeg,
+    DigitInfo,
+    DigitPressed,
+    FirstMedia,
+    LegClosed,
+    LegMedia,
+    LegStatistics,
+    MediaQuiet,
+    MediaResumed,
+    OpenLeg,
+    PlayFinished,
+    SourceLatched,
+    StopPlay,
+    TalkSpurt,
+)
+from bridge.media.messages import Place as PlaceLeg
+from bridge.media.messages import Play as PlayClips
+from bridge.timers import Timers
+from cdr.records import new_id
+from dialplan import actions, events
+from dialplan.call_flow import CallFlow
+from dialplan.errors import UnexpectedEventError
+from dialplan.phrases import Phrase
+
+if TYPE_CHECKING:
+    from bridge.conferences import RunningConference
+    from bridge.media.messages import Event as MediaEvent
+    from bridge.media.ports import MediaPair
+    from bridge.server import Bridge
+    from bridge.sip.messages import CallEnded, IncomingCall, NegotiatedMedia
+    from dialplan.store import NumberEntry
+
+__all__ = ["Call"]
+
+CLOSE_TIMER: Final = "bridge:closed"
+"""Our own timers share the flow's `Timers`; a colon keeps the names apart."""
+
+HANGUP_TIMER: Final = "bridge:hangup"
+
+CLOSE_WAIT_S: Final = 3.0
+"""How long the media process may take over `LegClosed` before the row is closed without it."""
+
+HANGUP_WAIT_S: Final = 35.0
+"""Past the SIP transaction's own 32 s: a BYE that nobody answers ends the call all the same."""
+
+
+class Call:
+    """One call, from the INVITE that was accepted to its closed record.
+
+    Args:
+        bridge: the house.
+        incoming: what SIP said of the call.
+        number: the number dialled.
+        pair: its media sockets.
+        leg: our number for the leg, never used twice.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        incoming: IncomingCall,
+        number: NumberEntry,
+        pair: MediaPair,
+        leg: int,
+    ) -> None:
+        self.bridge = bridge
+        self.incoming = incoming
+        self.number = number
+        self.leg = leg
+        self.id = new_id()
+        self.uid = bridge.vault.pseudonym("call", incoming.call_id)
+        self.invited_at = datetime.now(UTC)
+        self.call = incoming.call
+        self.trunk = incoming.trunk
+        self.caller_key = bridge.caller_key(incoming)
+        self.on_hold = False
+        self.conference: RunningConference | None = None
+        self.role: str | None = None
+        self.end_cause: str | None = None
+        self.ended: CallEnded | None = None
+        self.closed = False
+        self.statistics = LegStatistics(leg=leg)
+        self.codec: str | None = None
+        self.language = number.info.language
+        self._pair: MediaPair | None = pair
+        self._opened = False
+        self._confirmed = False
+        self._leaving = False
+        self._quiet_since: float | None = None
+        self._probing = False
+        self._last_at = 0.0
+        self._plays: dict[int, tuple[str, int]] = {}
+        self._music: int | None = None
+        self._timers = Timers(bridge.loop, self._timer_fired)
+        self._log = structlog.get_logger("bridge.call").bind(call=self.uid)
+        self.flow: CallFlow = bridge.new_flow()
+
+    @property
+    def cause(self) -> str:
+        """Why the call ended, as one constant word: ours where we hung up, else what SIP saw."""
+        return self.end_cause or (self.ended.reason if self.ended is not None else "stopped")
+
+    # -- signalling -----------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Tell the flow that the call was answered; the 200 is on its way."""
+        self._log.info(
+            "call answered",
+            trunk=self.trunk,
+            transport=self.incoming.transport,
+            number_kind=self.number.info.kind,
+            asserted=self.incoming.asserted is not None,
+        )
+        self._tell(
+            events.Answered(at=self._now(), number=self.number.info, caller_key=self.caller_key)
+        )
+
+    def negotiated(self, media: NegotiatedMedia) -> None:
+        """Open the leg with what was agreed on, or change it."""
+        self.on_hold = media.on_hold
+        self.codec = media.codec
+        description = LegMedia(
+            codec=media.codec,
+            payload_type=media.payload_type,
+            dtmf_payload_type=media.dtmf_payload_type,
+            cn_payload_type=media.cn_payload_type if media.cn_payload_type is not None else 13,
+            tx_ptime_ms=media.ptime_ms,
+            remote_rtp=_address(media.remote_ip, media.remote_port),
+            remote_rtcp=_address(*media.remote_rtcp),
+            tx=media.tx,
+            rx=media.rx,
+        )
+        pair, self._pair = self._pair, None
+        if pair is None:
+            self.bridge.media.send(ChangeLeg(leg=self.leg, media=description))
+            self._log.debug("media changed", codec=media.codec, hold=media.on_hold)
+            return
+        self._opened = True
+        opening = OpenLeg(
+            leg=self.leg,
+            media=description,
+            ssrc=secrets.randbelow(2**32 - 1) + 1,
+            cname=secrets.token_hex(8),
+        )
+        self.bridge.media.open_leg(opening, pair)
+
+    def confirmed(self) -> None:
+        """Note the ACK: the way to the caller is cut through."""
+        self._confirmed = True
+        self._tell(events.MediaStarted(at=self._now()))
+
+    def digit_by_info(self, digit: str, duration_ms: int) -> None:
+        """Send an INFO digit through the media process, where all digits meet in one order."""
+        if self._opened:
+            self.bridge.media.send(DigitInfo(leg=self.leg, digit=digit, duration_ms=duration_ms))
+
+    def probe_answered(self, *, alive: bool) -> None:
+        """Take the answer to "are you still there?"."""
+        self._probing = False
+        if not alive and self.ended is None:
+            self._log.info("silent caller is gone")
+            self.hang_up("no_media")
+
+    def sip_ended(self, event: CallEnded) -> None:
+        """The SIP session is over: leave, close the leg, close the record."""
+        if self.ended is not None:
+            return
+        self.ended = event
+        self._tell(events.HungUp(at=self._now(), by=event.by))
+        self._timers.stop_all()
+        if self._opened:
+            self.statistics = self.bridge.media.closing(self.leg)
+            self._timers.start(CLOSE_TIMER, CLOSE_WAIT_S)
+            return
+        if self._pair is not None:
+            self._pair.close()
+            self._pair = None
+        self._close()
+
+    def close_politely(self, reason: events.CloseReason) -> None:
+        """Let the flow say goodbye and hang up."""
+        self._tell(events.CloseRequested(at=self._now(), reason=reason))
+
+    def hang_up(self, cause: str) -> None:
+        """Send BYE now."""
+        if self._leaving or self.ended is not None:
+            return
+        self._leaving = True
+        self.end_cause = cause
+        self._timers.start(HANGUP_TIMER, HANGUP_WAIT_S)
+        self.bridge.sip.hangup(self.call)
+
+    # -- media ----------------------------------------------------------------------------------
+
+    def media(self, event: MediaEvent) -> None:
+        """Take an event of the media process about this leg."""
+        match event:
+            case DigitPressed(digit=digit, at=at):
+                self._tell(events.Digit(at=self._now(at), digit=digit))
+            case FirstMedia(at=at):
+                self._tell(events.MediaStarted(at=self._now(at)))
+            case PlayFinished(play=play):
+                self._play_finished(play)
+            case MediaQuiet(seconds=seconds):
+                self._quiet(seconds)
+            case MediaResumed():
+                self._quiet_since = None
+            case LegStatistics():
+                self.statistics = event
+            case TalkSpurt(talking=talking):
+                self.bridge.talking(self, talking=talking)
+            case SourceLatched(own_sdp=own_sdp):
+                self._log.debug("media source latched", own_sdp=own_sdp)
+            case LegClosed(statistics=statistics):
+                self.statistics = statistics
+                self._close()
+            case _:
+                pass
+
+    def _quiet(self, seconds: float) -> None:
+        """No RTP is only a reason to ask; a caller who muted a phone is still a caller."""
+        if self.on_hold or self.ended is not None:
+            return
+        settings = self.bridge.settings.media
+        if seconds >= settings.quiet_limit_s:
+            self._log.info("no media for the longest time allowed", seconds=round(seconds))
+            self.hang_up("no_media")
+        elif seconds >= settings.quiet_probe_s and not self._probing and self._confirmed:
+            self._probing = True
+            self.bridge.sip.probe(self.call)
+
+    # -- the conference's hand ------------------------------------------------------------------
+
+    def deliver(self, event: events.CallEvent) -> None:
+        """Deliver an event of the conference to the flow, after what is being handled."""
+        self._tell(event)
+
+    def say(self, play: int, phrases: tuple[Phrase, ...]) -> None:
+        """Play what the conference says to this leg alone."""
+        self._play("conference", play, phrases)
+
+    def stop_saying(self, play: int) -> None:
+        """Stop what the conference says."""
+        self._stop_play("conference", play)
+
+    def music(self, *, on: bool) -> None:
+        """Start or stop hold music."""
+        if not on:
+            if self._music is not None:
+                self.bridge.media.send(StopPlay(leg=self.leg, play=self._music))
+                self._music = None
+            return
+        if self._music is not None:
+            return
+        self._music = self.bridge.next_play()
+        self.bridge.media.send(
+            PlayClips(play=self._music, clips=self.bridge.music_clips(), leg=self.leg, loop=True)
+        )
+
+    def place(self, room: int | None, *, speaks: bool, hears: bool) -> None:
+        """Put the leg into a room of the mixer, or alone."""
+        self.bridge.media.send(PlaceLeg(leg=self.leg, room=room, speaks=speaks, hears=hears))
+
+    # -- the flow -------------------------------------------------------------------------------
+
+    def _now(self, at: float | None = None) -> float:
+        """Return a time that never runs backwards for this call's flow."""
+        self._last_at = max(self._last_at, time.monotonic() if at is None else at)
+        return self._last_at
+
+    def _timer_fired(self, name: str) -> None:
+        if name == CLOSE_TIMER:
+            self._close()
+        elif name == HANGUP_TIMER:
+            self.bridge.sip_silent(self)
+        else:
+            self._tell(events.TimerFired(at=self._now(), timer=name))
+
+    def _tell(self, event: events.CallEvent) -> None:
+        self.bridge.dispatcher.post(lambda: self._handle(event))
+
+    def _handle(self, event: events.CallEvent) -> None:
+        try:
+            wanted = self.flow.handle(event)
+        except UnexpectedEventError as error:
+            self.bridge.count("unexpected_event")
+            self._log.warning(
+                "event without a transition", machine=error.machine, state=error.state
+            )
+            return
+        for action in wanted:
+            self._carry_out(action)
+
+    def _carry_out(self, action: actions.CallAction) -> None:  # noqa: C901 - one arm an action
+        match action:
+            case actions.Play(play=play, phrases=phrases):
+                self._play("flow", play, phrases)
+            case actions.StopPlay(play=play):
+                self._stop_play("flow", play)
+            case actions.StartTimer(timer=timer, seconds=seconds):
+                self._timers.start(timer, seconds)
+            case actions.StopTimer(timer=timer):
+                self._timers.stop(timer)
+            case actions.CheckPin():
+                self._check_pin(action)
+            case actions.Join():
+                self._join(action)
+            case actions.PassDigit(digit=digit):
+                if self.conference is not None:
+                    self.conference.digit(self, self._now(), digit)
+            case actions.Leave():
+                if self.conference is not None:
+                    self.conference.leave(self)
+            case actions.HangUp(cause=cause):
+                self.hang_up(cause.value)
+            case actions.RecordRefusal(reason=reason, conference=conference):
+                self._log.info("attempt refused", reason=reason.value)
+                self.bridge.records.refused(self, reason.value, conference)
+
+    def _check_pin(self, action: actions.CheckPin) -> None:
+        result, delay_s = self.bridge.check_pin(self, action.pin)
+        self._tell(
+            events.PinChecked(at=self._now(), query=action.query, result=result, delay_s=delay_s)
+        )
+
+    def _join(self, action: actions.Join) -> None:
+        conference = self.bridge.conference_for(action.conference)
+        if conference is None:
+            self._tell(events.JoinAnswered(at=self._now(), outcome=events.JoinFailed()))
+            return
+        self.role = action.role
+        conference.enter(self, action.role)
+
+    # -- plays ----------------------------------------------------------------------------------
+
+    def _play(self, owner: str, number: int, phrases: tuple[Phrase, ...]) -> None:
+        play = self.bridge.next_play()
+        self._plays[play] = (owner, number)
+        clips = self.bridge.clips(self.language, phrases)
+        if not clips or not self._opened:
+            # Nothing to hear, or nobody to hear it yet: it is over at once, and never waited for.
+            self._play_finished(play)
+            return
+        self.bridge.media.send(PlayClips(play=play, clips=clips, leg=self.leg))
+
+    def _stop_play(self, owner: str, number: int) -> None:
+        for play, key in self._plays.items():
+            if key == (owner, number):
+                self.bridge.media.send(StopPlay(leg=self.leg, play=play))
+                return
+
+    def _play_finished(self, play: int) -> None:
+        owner, number = self._plays.pop(play, (None, 0))
+        if owner == "flow":
+            self._tell(events.PromptDone(at=self._now(), play=number))
+        elif owner == "conference" and self.conference is not None:
+            self.conference.prompt_done(self, self._now(), number)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self._timers.stop_all()
+        self.bridge.records.leg_closed(self)
+        self.bridge.forget_call(self)
+        ended = self.ended
+        self._log.info(
+            "call ended",
+            by=ended.by if ended else "bridge",
+            cause=self.cause,
+            status=ended.status if ended else None,
+        )
+
+
+def _address(ip: str, port: int) -> tuple[str, int] | None:
+    """Return where to send, None for the null address and port of a hold (RFC 3264 8.4)."""
+    return None if ip == "0.0.0.0" or port == 0 else (ip, port)  # noqa: S104 - compared, not bound

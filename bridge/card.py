@@ -1,0 +1,71 @@
+"""The card that a started bridge prints: whom to dial, what to key, what to try next."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["CardFacts", "card", "local_address"]
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What is on the card.
+
+    Attributes:
+        address: how SIP phones on the network reach the bridge.
+        port: the SIP port.
+        number: the demo number.
+        guest_pin: lets in as a guest.
+        host_pin: lets in as a host.
+        data: the `--data` argument for further commands, empty where the default serves.
+    """
+
+    address: str
+    port: int
+    number: str
+    guest_pin: str
+    host_pin: str
+    data: str
+
+
+def card(facts: CardFacts) -> RenderableType:
+    """Return the card, to be printed."""
+    where = facts.address if facts.port == 5060 else f"{facts.address}:{facts.port}"  # noqa: PLR2004 - RFC 3261's default port
+    table = Table.grid(padding=(0, 2))
+    table.add_row("Dial", Text(f"sip:{facts.number}@{where}", style="bold"))
+    table.add_row("Number", facts.number)
+    table.add_row("Guest PIN", Text(_grouped(facts.guest_pin), style="bold"))
+    table.add_row("Host PIN", Text(_grouped(facts.host_pin), style="bold"))
+    option = f" --data {facts.data}" if facts.data else ""
+    advice = Text.from_markup(
+        "\nAny SIP phone will do, on UDP or TCP, without an account. Key the PIN after the"
+        " greeting; in the conference [bold]*4[/] tells the keys.\n"
+    )
+    following = Table.grid(padding=(0, 2))
+    following.add_row(Text(f".venv/bin/dialin status{option}", style="cyan"), "what it does now")
+    following.add_row(Text(f".venv/bin/dialin conference add{option} --help"), "a room of your own")
+    following.add_row(Text(f".venv/bin/dialin doctor{option}"), "if nobody is heard")
+    following.add_row(Text(".venv/bin/dialin demo"), "three phones call in by themselves")
+    following.add_row("Ctrl-C", "ends calls politely and stops")
+    return Panel(Group(table, advice, following), title="dialin-bridge answers calls", expand=False)
+
+
+def local_address() -> str:
+    """Return the address that phones on the local network dial; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _grouped(pin: str) -> str:
+    """Split a PIN for the eye; the hand keys it in one go."""
+    return " ".join(pin[start : start + 3] for start in range(0, len(pin), 3))

@@ -1,0 +1,206 @@
+"""One running conference: the shell around the dial plan's `Conference`.
+
+It maps legs to calls, the conference's room to a room of the mixer, and carries out what the
+conference decides. It decides nothing itself.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bridge.media.messages import Play as PlayClips
+from bridge.timers import Timers
+from cdr.records import new_id
+from dialplan import actions, events
+from dialplan.conference import Conference
+from dialplan.errors import UnexpectedEventError
+
+if TYPE_CHECKING:
+    from bridge.calls import Call
+    from bridge.server import Bridge
+    from dialplan.rules import ConferenceRules, Role
+    from dialplan.store import ConferenceEntry
+
+__all__ = ["RunningConference"]
+
+
+class RunningConference:
+    """One conference with people in it or on their way in.
+
+    Args:
+        bridge: the house.
+        entry: the conference as the directory has it.
+        room: the mixer's room for it.
+    """
+
+    def __init__(self, bridge: Bridge, entry: ConferenceEntry, room: int) -> None:
+        self.bridge = bridge
+        self.entry = entry
+        self.room = room
+        self.id = new_id()
+        self.started = False
+        self.started_at: datetime | None = None
+        self.calls: dict[int, Call] = {}
+        self.placed: set[int] = set()
+        self.talkers: set[int] = set()
+        self.peak = 0
+        self._last_at = 0.0
+        self._timers = Timers(bridge.loop, self._timer_fired)
+        self._log = structlog.get_logger("bridge.conference").bind(conference=entry.id)
+        self.rules: Conference = Conference(entry.rules)
+
+    # -- what calls say -------------------------------------------------------------------------
+
+    def enter(self, call: Call, role: Role) -> None:
+        """Ask the conference to let a call in."""
+        self.calls[call.leg] = call
+        call.conference = self
+        wall = datetime.now(UTC)
+        self._tell(events.Entered(at=self._now(), leg=call.leg, role=role, wall=wall))
+
+    def leave(self, call: Call) -> None:
+        """Take a call out that has left or is leaving."""
+        if call.leg in self.calls:
+            self._tell(events.Left(at=self._now(), leg=call.leg))
+            self._release(call.leg)
+
+    def digit(self, call: Call, at: float, digit: str) -> None:
+        """Hand a key press on."""
+        self._tell(events.LegDigit(at=self._now(at), leg=call.leg, digit=digit))
+
+    def prompt_done(self, call: Call, at: float, play: int) -> None:
+        """Note that something said to a leg is over."""
+        event = events.LegPromptDone(at=self._now(at), leg=call.leg, play=play)
+        self.bridge.dispatcher.post(lambda: self._still_here(event))
+
+    # -- what administrators say ----------------------------------------------------------------
+
+    def change(self, rules: ConferenceRules) -> None:
+        """Apply changed rules while the conference runs."""
+        self._tell(events.RulesChanged(at=self._now(), rules=rules))
+
+    def end(self, reason: events.EndReason) -> None:
+        """End it politely."""
+        self._tell(events.EndRequested(at=self._now(), reason=reason))
+
+    # -- carrying out ---------------------------------------------------------------------------
+
+    def _now(self, at: float | None = None) -> float:
+        self._last_at = max(self._last_at, time.monotonic() if at is None else at)
+        return self._last_at
+
+    def _timer_fired(self, name: str) -> None:
+        self._tell(events.TimerFired(at=self._now(), timer=name))
+
+    def _tell(self, event: events.ConferenceEvent) -> None:
+        self.bridge.dispatcher.post(lambda: self._handle(event))
+
+    def _still_here(self, event: events.LegPromptDone) -> None:
+        """Hand on the end of a prompt, unless its leg has left in the meantime."""
+        if event.leg in self.calls:
+            self._handle(event)
+
+    def _handle(self, event: events.ConferenceEvent) -> None:
+        try:
+            wanted = self.rules.handle(event)
+        except UnexpectedEventError as error:
+            self.bridge.count("unexpected_event")
+            self._log.warning(
+                "event without a transition", machine=error.machine, state=error.state
+            )
+            return
+        for action in wanted:
+            self._carry_out(action)
+        if self.rules.over or (not self.started and self.rules.empty):
+            self._timers.stop_all()
+            self.bridge.forget_conference(self)
+
+    def _carry_out(self, action: actions.ConferenceAction) -> None:  # noqa: C901 - one arm an action
+        match action:
+            case actions.Answer(leg=leg, outcome=outcome):
+                self._answer(leg, outcome)
+            case actions.Place():
+                self._place(action)
+            case actions.Say() | actions.StopSay() | actions.Music():
+                self._tell_leg(action)
+            case actions.Chime(sound=sound):
+                self._chime(sound)
+            case actions.EndLeg(leg=leg, cause=cause):
+                call = self._release(leg)
+                if call is not None:
+                    call.deliver(events.Released(at=self._now(), cause=cause))
+            case actions.StartTimer(timer=timer, seconds=seconds):
+                self._timers.start(timer, seconds)
+            case actions.StopTimer(timer=timer):
+                self._timers.stop(timer)
+            case actions.SessionStarted():
+                self._session_started()
+            case actions.SessionEnded(reason=reason):
+                self._session_ended(reason.value)
+
+    def _tell_leg(self, action: actions.Say | actions.StopSay | actions.Music) -> None:
+        """Let one leg hear something, unless it has gone."""
+        call = self.calls.get(action.leg)
+        if call is None:
+            return
+        match action:
+            case actions.Say(play=play, phrases=phrases):
+                call.say(play, phrases)
+            case actions.StopSay(play=play):
+                call.stop_saying(play)
+            case actions.Music(on=on):
+                call.music(on=on)
+
+    def _answer(self, leg: int, outcome: events.JoinOutcome) -> None:
+        call = self.calls.get(leg)
+        if call is None:
+            return
+        if not isinstance(outcome, events.Joined):
+            self._release(leg)
+        call.deliver(events.JoinAnswered(at=self._now(), outcome=outcome))
+
+    def _place(self, action: actions.Place) -> None:
+        call = self.calls.get(action.leg)
+        if call is None:
+            return
+        call.place(self.room if action.in_room else None, speaks=action.speaks, hears=action.hears)
+        if action.in_room and action.leg not in self.placed:
+            self.placed.add(action.leg)
+            self.peak = max(self.peak, len(self.placed))
+            self.bridge.records.leg_joined(call, self)
+            self._log.info("leg joined", call=call.uid, role=call.role, count=len(self.placed))
+        elif not action.in_room:
+            self.placed.discard(action.leg)
+
+    def _chime(self, sound: str) -> None:
+        clips = self.bridge.tone_clips(sound)
+        play = self.bridge.next_play()
+        self.bridge.media.send(PlayClips(play=play, clips=clips, room=self.room, mode="mix"))
+
+    def _release(self, leg: int) -> Call | None:
+        """Forget a leg; its mixer row leaves the room."""
+        call = self.calls.pop(leg, None)
+        if call is None:
+            return None
+        if leg in self.placed:
+            self.placed.discard(leg)
+            self._log.info("leg left", call=call.uid, count=len(self.placed))
+        self.talkers.discard(leg)
+        call.conference = None
+        call.music(on=False)
+        call.place(None, speaks=False, hears=False)
+        return call
+
+    def _session_started(self) -> None:
+        self.started = True
+        self.started_at = datetime.now(UTC)
+        self._log.info("conference started", session=self.id.hex)
+        self.bridge.records.session_opened(self)
+
+    def _session_ended(self, reason: str) -> None:
+        self._log.info("conference ended", session=self.id.hex, reason=reason, peak=self.peak)
+        self.bridge.records.session_closed(self, reason)

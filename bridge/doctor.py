@@ -1,0 +1,387 @@
+"""``dialin doctor``: what goes wrong in the field, looked for before it does.
+
+Each check returns findings; a finding says what was looked at, how it is, and what to do about it.
+Checks read and try, they change nothing. `doctor` runs beside a running bridge as well as without
+one: what belongs to the bridge (its ports, its database) is then asked of the bridge.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import resource
+import shutil
+import socket
+import stat
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+__all__ = ["Finding", "Verdict", "examine"]
+
+Verdict = Literal["ok", "warning", "fault"]
+
+DESCRIPTORS_PER_LEG: Final = 2
+"""In the control process: RTP and RTCP, kept so that a leg outlives its media process."""
+
+DESCRIPTORS_BESIDE: Final = 1024 + 256
+"""Media sockets are numbered from 1024 on; the rest is for SIP, database, journal and sockets."""
+
+LEAST_DISK: Final = 256 << 20
+LITTLE_DISK: Final = 2 << 30
+
+RECEIVE_BUFFER: Final = 212_992
+"""What one leg's socket asks for; a smaller `rmem_max` would cut it."""
+
+CLOCK_SANE_FROM: Final = 1_767_225_600
+"""1 January 2026: a machine without a battery starts in 1970, and records then lie."""
+
+TCP_PHONES: Final = 56
+"""What PJSIP's select leaves for connections (64 handles in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what, in one or two words.
+        verdict: how it is.
+        text: what was found.
+        advice: what to do; empty where all is well.
+    """
+
+    check: str
+    verdict: Verdict
+    text: str
+    advice: str = ""
+
+
+def examine(settings: Settings, live: dict[str, Any] | None) -> list[Finding]:
+    """Run every check.
+
+    Args:
+        settings: the settings in force.
+        live: `dialin status` of the running bridge, None where none runs.
+
+    Returns:
+        The findings, in the order of the checks.
+    """
+    return [
+        *_bridge(live),
+        *_sip_ports(settings, live),
+        *_media_ports(settings),
+        *_descriptors(settings),
+        *_receive_buffers(),
+        *_offered_address(settings),
+        *_library(),
+        *_tcp_room(settings, live),
+        *_clock(),
+        *_disk(settings),
+        *_realtime(),
+    ]
+
+
+def _bridge(live: dict[str, Any] | None) -> Iterator[Finding]:
+    if live is None:
+        yield Finding("bridge", "ok", "does not run; what is below is how it would find things")
+        return
+    yield Finding("bridge", "ok", f"runs, {live['calls']} calls, {live['conferences']} conferences")
+    replaced = live["media"]["replaced"]
+    if replaced:
+        yield Finding(
+            "media process",
+            "warning",
+            f"was replaced {replaced} times since the bridge started",
+            "Look for 'media process replaced' in the log, and for the kernel's out-of-memory"
+            " killer (dmesg).",
+        )
+    lost = live["media"]["lost_by_bridge"]
+    if lost:
+        yield Finding(
+            "media loss",
+            "warning",
+            f"{lost} packets lost by the bridge since it started",
+            "The machine was too busy or too slow for moments; see the tick in `dialin status`.",
+        )
+
+
+def _sip_ports(settings: Settings, live: dict[str, Any] | None) -> Iterator[Finding]:
+    port, bind_ip = settings.sip.port, settings.sip.bind_ip
+    if live is not None:
+        yield Finding("SIP port", "ok", f"the bridge listens on {bind_ip}:{live['sip']['port']}")
+        return
+    kinds = [("UDP", socket.SOCK_DGRAM)] + (
+        [("TCP", socket.SOCK_STREAM)] if settings.sip.tcp else []
+    )
+    for name, kind in kinds:
+        problem = _bind_problem(bind_ip, port, kind)
+        if problem is None:
+            yield Finding("SIP port", "ok", f"{name} {bind_ip}:{port} is free")
+        else:
+            yield Finding(
+                "SIP port",
+                "fault",
+                f"{name} {bind_ip}:{port}: {problem}",
+                f"Find who holds it (ss -lnp 'sport = :{port}'), or set sip.port to another.",
+            )
+
+
+def _bind_problem(ip: str, port: int, kind: socket.SocketKind) -> str | None:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ip, port))
+        except OSError as error:
+            return "is taken" if error.errno == errno.EADDRINUSE else str(error.strerror)
+    return None
+
+
+def _media_ports(settings: Settings) -> Iterator[Finding]:
+    ports = settings.media.rtp_ports
+    pairs = (ports.high - ports.low + 1) // 2
+    if pairs < settings.limits.calls:
+        yield Finding(
+            "RTP ports",
+            "fault",
+            f"{ports.low}-{ports.high} is {pairs} pairs, limits.calls is {settings.limits.calls}",
+            "Widen media.rtp_ports or lower limits.calls; open the same range in the firewall.",
+        )
+    else:
+        yield Finding(
+            "RTP ports", "ok", f"UDP {ports.low}-{ports.high}: {pairs} calls; open in the firewall?"
+        )
+    ephemeral = _read("/proc/sys/net/ipv4/ip_local_port_range")
+    if ephemeral:
+        low, high = (int(part) for part in ephemeral.split())
+        if ports.low <= high and low <= ports.high:
+            yield Finding(
+                "RTP ports",
+                "warning",
+                f"the range overlaps the kernel's own ports for clients ({low}-{high})",
+                "A port of the range may be taken at any time; the bridge then tries the next one.",
+            )
+
+
+def _descriptors(settings: Settings) -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = DESCRIPTORS_BESIDE + DESCRIPTORS_PER_LEG * settings.limits.calls
+    text = f"{soft} (the bridge raises it to {hard}); {needed} are needed for limits.calls"
+    if hard == resource.RLIM_INFINITY or hard >= needed:
+        yield Finding("open files", "ok", text)
+    else:
+        yield Finding(
+            "open files",
+            "fault",
+            text,
+            f"Set LimitNOFILE={needed} in the unit file, or `ulimit -Hn {needed}` before starting.",
+        )
+
+
+def _receive_buffers() -> Iterator[Finding]:
+    limit = int(_read("/proc/sys/net/core/rmem_max") or 0)
+    if 0 < limit < RECEIVE_BUFFER // 2:
+        yield Finding(
+            "receive buffers",
+            "warning",
+            f"net.core.rmem_max is {limit} bytes",
+            f"sysctl -w net.core.rmem_max={RECEIVE_BUFFER}: a smaller one loses packets when the"
+            " machine stalls.",
+        )
+    else:
+        yield Finding("receive buffers", "ok", f"net.core.rmem_max is {limit or 'unknown'}")
+
+
+def _offered_address(settings: Settings) -> Iterator[Finding]:
+    """The address in our SDP is the commonest cause of silence in one direction."""
+    if settings.sip.public_address is not None:
+        yield Finding("address in SDP", "ok", f"{settings.sip.public_address} (sip.public_address)")
+        return
+    if settings.sip.bind_ip != "0.0.0.0":  # noqa: S104 - compared, not bound
+        local = settings.sip.bind_ip
+    else:
+        local = _address_towards("192.0.2.1") or "127.0.0.1"
+    address = ipaddress.ip_address(local)
+    if address.is_loopback:
+        yield Finding(
+            "address in SDP",
+            "warning",
+            f"{local}: only programs on this machine can send us sound",
+            "Fine for a trial. Otherwise set sip.bind_ip or sip.public_address.",
+        )
+    elif address.is_private:
+        yield Finding(
+            "address in SDP",
+            "warning",
+            f"{local}: a private address; callers from outside could be answered but not heard",
+            "Behind NAT set sip.public_address to the address that the router shows the world.",
+        )
+    else:
+        yield Finding("address in SDP", "ok", f"{local}")
+
+
+def _address_towards(remote: str) -> str | None:
+    """Return the local address of the route to `remote`; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((remote, 9))
+        except OSError:
+            return None
+        return str(probe.getsockname()[0])
+
+
+def _library() -> Iterator[Finding]:
+    from bridge.sip.errors import SipError  # noqa: PLC0415 - loads PJSIP's extension module
+    from bridge.sip.layout import build_report  # noqa: PLC0415
+
+    try:
+        report = build_report()
+    except SipError as error:
+        yield Finding(
+            "PJSIP", "fault", str(error), "Install the locked version again: scripts/run --install"
+        )
+        return
+    yield Finding("PJSIP", "ok", report)
+
+
+def _tcp_room(settings: Settings, live: dict[str, Any] | None) -> Iterator[Finding]:
+    if not settings.sip.tcp:
+        yield Finding("SIP over TCP", "ok", "is switched off (sip.tcp)")
+        return
+    advice = (
+        "PJSIP watches its sockets with select, which ends at 64 handles and descriptor 1023. For"
+        " more TCP phones put Kamailio in front, or let them use UDP."
+    )
+    if live is None:
+        yield Finding("SIP over TCP", "ok", f"room for about {TCP_PHONES} connections", advice)
+        return
+    room = live["sip"]["tcp"]
+    used, limit, refused = room["connections"], room["limit"], room["refused"]
+    verdict: Verdict = "fault" if refused else "warning" if used >= 0.8 * limit else "ok"
+    yield Finding(
+        "SIP over TCP",
+        verdict,
+        f"{used} of {limit} connections, {refused} refused, highest descriptor"
+        f" {room['highest_fd']} of {room['fd_limit']}",
+        advice if verdict != "ok" else "",
+    )
+
+
+def _clock() -> Iterator[Finding]:
+    if time.time() < CLOCK_SANE_FROM:
+        yield Finding(
+            "clock",
+            "fault",
+            "the clock is in the past; records and time windows would be wrong",
+            "Set it, and run a time service (systemd-timesyncd, chrony).",
+        )
+        return
+    synchronised = _clock_synchronised()
+    if synchronised is False:
+        yield Finding(
+            "clock",
+            "warning",
+            "runs free: no time service disciplines it",
+            "Run a time service (systemd-timesyncd, chrony), unless the host does it.",
+        )
+    else:
+        yield Finding("clock", "ok", "is set" + (" and synchronised" if synchronised else ""))
+
+
+def _clock_synchronised() -> bool | None:
+    """Ask the kernel (adjtimex(2), mode 0); None where it does not say."""
+    import ctypes  # noqa: PLC0415 - for this one call
+
+    size, state_error = 208, 5
+    buffer = ctypes.create_string_buffer(size)
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
+    except (OSError, AttributeError):
+        return None
+    if state < 0:
+        return None
+    (status,) = struct.unpack_from("i", buffer, 40)
+    unsynchronised = 0x40
+    return state != state_error and not status & unsynchronised
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir
+    if not folder.is_dir():
+        yield Finding(
+            "data folder",
+            "warning",
+            f"{folder}: is not there yet",
+            "`dialin setup` or scripts/run creates it.",
+        )
+        return
+    free = shutil.disk_usage(folder).free
+    text = f"{folder}: {free / (1 << 30):.1f} GiB free"
+    if free < LEAST_DISK:
+        yield Finding("disk", "fault", text, "Calls go on, records wait in memory: make room.")
+    elif free < LITTLE_DISK:
+        yield Finding("disk", "warning", text, "Make room before it runs out.")
+    else:
+        yield Finding("disk", "ok", text)
+    yield from _modes(settings)
+
+
+def _modes(settings: Settings) -> Iterator[Finding]:
+    for name, path, allowed in (
+        ("data folder", settings.data_dir, 0o750),
+        ("master key", settings.master_key_path, 0o600),
+        ("key store", settings.key_store_path, 0o600),
+        ("database", settings.database_path, 0o600),
+    ):
+        finding = _mode(name, path, allowed)
+        if finding is not None:
+            yield finding
+
+
+def _mode(name: str, path: Path, allowed: int) -> Finding | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Finding(
+            name, "fault", f"{path}: {error.strerror}", "Run doctor as the bridge's user."
+        )
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & ~allowed:
+        return Finding(
+            name,
+            "fault",
+            f"{path}: mode {mode:04o}, others can read or change it",
+            f"chmod {allowed:04o} {path}",
+        )
+    return Finding(name, "ok", f"{path}: mode {mode:04o}")
+
+
+def _realtime() -> Iterator[Finding]:
+    soft, _hard = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    if os.geteuid() == 0 or soft:
+        yield Finding("scheduling", "ok", "real-time scheduling may be asked for")
+    else:
+        yield Finding(
+            "scheduling",
+            "warning",
+            "no right to real-time scheduling; the bridge runs without it",
+            "On a busy machine set LimitRTPRIO=20 in the unit file, or AmbientCapabilities="
+            "CAP_SYS_NICE.",
+        )
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

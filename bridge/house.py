@@ -1,0 +1,184 @@
+"""From nothing to a running bridge, and back: the order in which everything starts and ends.
+
+Start: descriptors' limit, data folder's lock, database, vault, records of the last run closed,
+directory, prompts, media process, SIP, administration socket. SIP comes late, so that no call is
+answered by half a bridge. The end runs the other way round: new calls are refused, callers are told
+goodbye and hung up, records are closed, and no process is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from bridge.admin.live import LIVE_OPERATIONS
+from bridge.admin.server import AdminServer
+from bridge.directory import Directory
+from bridge.errors import StartError
+from bridge.operations import CHANGING, OPERATIONS
+from bridge.records import Records
+from bridge.server import Bridge
+from bridge.sip.endpoint import SipEndpoint
+from bridge.sip.messages import SipSettings
+from bridge.supervisor import MediaSupervisor
+from bridge.traces import Traces
+from cdr.journal import Recorder
+from config.administration import AdminContext, perform
+from dialplan import store
+from dialplan.prompts.bank import Bank, load_bank
+
+if TYPE_CHECKING:
+    from config.database import Database
+    from config.settings import Settings
+    from privacy.vault import Vault
+
+__all__ = ["serve"]
+
+SWEEP_S: Final = 5.0
+
+
+async def serve(
+    context: AdminContext[Vault], settings: Settings, on_ready: Callable[[Bridge], None]
+) -> None:
+    """Run the bridge until it is told to end.
+
+    Args:
+        context: database and vault, open, the data folder locked.
+        settings: the settings in force.
+        on_ready: called once when the bridge answers calls.
+
+    Raises:
+        StartError: it cannot start; nothing is left running.
+        BridgeError: something it cannot live without was lost while it ran.
+    """
+    log = structlog.get_logger("bridge.house")
+    raise_descriptor_limit()
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with _running(context, settings) as bridge:
+        log.info("bridge ready", port=bridge.sip.port, **bridge.directory.sizes())
+        on_ready(bridge)
+        waiting = asyncio.create_task(ended.wait())
+        await asyncio.wait({waiting, bridge.failed}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        log.info("bridge stops", calls=len(bridge.calls))
+        await bridge.close_calls()
+    log.info("bridge stopped")
+    if bridge.failed.done():
+        raise StartError(bridge.failed.result(), "The log above says more; start it again.")
+
+
+@contextlib.asynccontextmanager
+async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIterator[Bridge]:
+    """Start every part in order, and stop what was started in the opposite one."""
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as stack:
+        recorder = Recorder.from_settings(settings, context.vault)
+        await asyncio.to_thread(recorder.start)
+        stack.push_async_callback(asyncio.to_thread, recorder.stop)
+
+        directory = Directory(context.database, context.vault, settings)
+        directory.replace(await asyncio.to_thread(directory.read))
+        bank = await asyncio.to_thread(_load_bank, settings)
+        records = Records(recorder, directory.normalise)
+        bridge = Bridge(settings, directory, context.vault, records, bank, loop)
+        bridge.on_code_used = _code_user(context.database, loop)
+
+        bridge.media = MediaSupervisor(bank.samples, bridge.on_media, bridge.fail)
+        stack.push_async_callback(bridge.media.stop)
+        await bridge.media.start()
+
+        bridge.traces = Traces(bridge, settings.data_dir / "traces")
+        bridge.sip = SipEndpoint(_sip_settings(settings), bridge.on_sip)
+        await asyncio.to_thread(bridge.sip.start)
+        stack.push_async_callback(asyncio.to_thread, bridge.sip.stop)
+        bridge.sip.set_trunks(directory.trunk_table())
+        stack.callback(bridge.traces.close)
+
+        admin = AdminServer(
+            settings.admin_socket, settings.admin.group, _performer(bridge, context)
+        )
+        await admin.start()
+        stack.push_async_callback(admin.stop)
+
+        sweeper = asyncio.create_task(_sweep(bridge), name="sweeper")
+        stack.callback(sweeper.cancel)
+        yield bridge
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process as many descriptors as it may have; a leg takes two here."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _load_bank(settings: Settings) -> Bank:
+    return load_bank(settings.entry.languages, settings.data_dir / "cache")
+
+
+def _sip_settings(settings: Settings) -> SipSettings:
+    sip = settings.sip
+    return SipSettings(
+        bind_ip=sip.bind_ip,
+        port=sip.port,
+        public_address=sip.public_address,
+        user_agent=sip.user_agent,
+        tcp=sip.tcp,
+        max_tcp_per_source=sip.max_tcp_per_source,
+        tcp_idle_s=sip.tcp_idle_s,
+        session_timer_s=sip.session_timer_s,
+        open_admission=sip.open_admission,
+    )
+
+
+def _performer(
+    bridge: Bridge, context: AdminContext[Vault]
+) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Return what carries out an administrator's operation on the running bridge."""
+    one_at_a_time = asyncio.Lock()
+
+    async def carry_out(operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what JSON can hold
+        live = LIVE_OPERATIONS.get(operation)
+        if live is not None:
+            return await perform(LIVE_OPERATIONS, bridge, operation, arguments)
+        async with one_at_a_time:
+            result = await asyncio.to_thread(perform, OPERATIONS, context, operation, arguments)
+            if operation in CHANGING:
+                bridge.directory.replace(await asyncio.to_thread(bridge.directory.read))
+                bridge.directory_changed()
+        return result
+
+    return carry_out
+
+
+def _code_user(database: Database, loop: asyncio.AbstractEventLoop) -> Callable[[int], None]:
+    """Return what tells the database, in a thread, that a single-use code was used."""
+    log = structlog.get_logger("bridge.house")
+
+    def write(row: int) -> None:
+        try:
+            with database.session() as session:
+                store.use_guest_code(session, row)
+        except Exception:  # the code stays used in memory; a thread's exception would be lost
+            log.exception("single-use code could not be marked as used")
+
+    def use(row: int) -> None:
+        loop.run_in_executor(None, write, row)
+
+    return use
+
+
+async def _sweep(bridge: Bridge) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        bridge.traces.sweep()

@@ -1,0 +1,360 @@
+"""The bridge: everything that runs in the control process, and who is told what.
+
+Three sources of events meet in one asyncio loop: the SIP thread (handed over with
+`call_soon_threadsafe`), the media process (its channel is watched for reading) and the
+administration socket. Each event goes to the call it is about; calls and conferences speak to each
+other through the dispatcher only.
+
+The numbers, PINs, conferences and trunks that a call needs are in the `Directory`, in memory: a
+database that is locked or gone stops no call. Whatever is written goes through the records'
+journal, which waits for the database instead of the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from bridge import admission
+from bridge.calls import Call
+from bridge.conferences import RunningConference
+from bridge.dispatch import Dispatcher
+from bridge.media.errors import DescriptorsExhausted, PortsExhausted
+from bridge.media.messages import EngineError, Heartbeat, LegClosed, Traced
+from bridge.media.ports import open_pair
+from bridge.sip.messages import (
+    CallConfirmed,
+    CallEnded,
+    DigitByInfo,
+    EndpointFailed,
+    IncomingCall,
+    LocalMedia,
+    MediaNegotiated,
+    ProbeAnswered,
+    RegistrationChanged,
+    SipEvent,
+)
+from dialplan.call_flow import CallFlow
+from dialplan.events import PinFound, PinResult, PinThrottled
+from dialplan.guesses import GuessLimits, Throttle
+
+if TYPE_CHECKING:
+    from bridge.directory import Directory
+    from bridge.media.messages import Event as MediaEvent
+    from bridge.records import Records
+    from bridge.sip.endpoint import SipEndpoint
+    from bridge.supervisor import MediaSupervisor
+    from bridge.traces import Traces
+    from config.settings import Settings
+    from dialplan.phrases import Phrase
+    from dialplan.prompts.bank import Bank
+    from privacy.vault import Vault
+
+__all__ = ["Bridge"]
+
+GOODBYE_S: Final = 6.0
+"""How long callers may be told goodbye at the end of the bridge before they are cut."""
+
+FAREWELL_S: Final = 3.0
+"""How long the last BYEs and final counters may take."""
+
+
+class Bridge:
+    """The running bridge.
+
+    Args:
+        settings: all settings.
+        directory: numbers, PINs, conferences and trunks in memory.
+        vault: pseudonyms and PIN hashes.
+        records: where calls are written down.
+        bank: prompts and tones.
+        loop: the event loop.
+    """
+
+    sip: SipEndpoint
+    media: MediaSupervisor
+    traces: Traces
+    on_code_used: Callable[[int], None]
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Directory,
+        vault: Vault,
+        records: Records,
+        bank: Bank,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.settings = settings
+        self.directory = directory
+        self.vault = vault
+        self.records = records
+        self.bank = bank
+        self.loop = loop
+        self.calls: dict[int, Call] = {}
+        self.legs: dict[int, Call] = {}
+        self.conferences: dict[int, RunningConference] = {}
+        self.counters: Counter[str] = Counter()
+        self.registrations: dict[str, RegistrationChanged] = {}
+        self.started_at = datetime.now(UTC)
+        self.failed: asyncio.Future[str] = loop.create_future()
+        self.dispatcher = Dispatcher(self._delivery_failed)
+        self.guesses = GuessLimits()
+        self.stopping = False
+        self._empty = asyncio.Event()
+        self._numbers = itertools.count(1)
+        self._log = structlog.get_logger("bridge.server")
+
+    # -- events from SIP ------------------------------------------------------------------------
+
+    def on_sip(self, event: SipEvent) -> None:
+        """Take an event in the SIP thread; it is handled in the event loop."""
+        self.loop.call_soon_threadsafe(self._sip, event)
+
+    def _sip(self, event: SipEvent) -> None:
+        match event:
+            case IncomingCall():
+                self._incoming(event)
+            case RegistrationChanged(trunk=trunk):
+                self.registrations[trunk] = event
+                self._log.info(
+                    "registration changed", trunk=trunk, state=event.state, status=event.status
+                )
+            case EndpointFailed(message=message):
+                self.fail(f"the SIP thread ended: {message}")
+            case _:
+                call = self.calls.get(event.call)
+                if call is not None:
+                    self._sip_of_call(call, event)
+
+    @staticmethod
+    def _sip_of_call(call: Call, event: SipEvent) -> None:
+        match event:
+            case MediaNegotiated(media=media):
+                call.negotiated(media)
+            case CallConfirmed():
+                call.confirmed()
+            case DigitByInfo(digit=digit, duration_ms=duration_ms):
+                call.digit_by_info(digit, duration_ms)
+            case ProbeAnswered(alive=alive):
+                call.probe_answered(alive=alive)
+            case CallEnded():
+                call.sip_ended(event)
+            case _:
+                pass
+
+    def _incoming(self, incoming: IncomingCall) -> None:
+        """Answer or refuse a new call."""
+        self.counters["calls_offered"] += 1
+        verdict = admission.decide(incoming, self)
+        if isinstance(verdict, admission.Refused):
+            self._refuse(incoming, verdict)
+            return
+        media = self.settings.media
+        try:
+            pair = open_pair(
+                media.bind_ip or self.settings.sip.bind_ip,
+                media.rtp_ports.low,
+                media.rtp_ports.high,
+            )
+        except (PortsExhausted, DescriptorsExhausted, OSError) as error:
+            self._log.error("no media port", problem=type(error).__name__)
+            self._refuse(incoming, admission.overloaded(incoming, self, "no_media_port"))
+            return
+        call = Call(self, incoming, verdict, pair, next(self._numbers))
+        self.calls[call.call] = call
+        self.legs[call.leg] = call
+        self.records.leg_opened(call)
+        self.traces.call_begun(call)
+        self.sip.accept(call.call, LocalMedia(rtp_port=pair.port))
+        call.begin()
+
+    def _refuse(self, incoming: IncomingCall, verdict: admission.Refused) -> None:
+        self.counters[f"refused_{verdict.reason}"] += 1
+        self._log.info(
+            "call refused", reason=verdict.reason, status=verdict.status, trunk=incoming.trunk
+        )
+        self.records.refused_call(incoming, verdict)
+        self.sip.refuse(incoming.call, verdict.status, retry_after=verdict.retry_after)
+
+    # -- events from media ----------------------------------------------------------------------
+
+    def on_media(self, event: MediaEvent) -> None:
+        """Take an event of the media process."""
+        match event:
+            case EngineError(what=what):
+                self.counters["media_errors"] += 1
+                self._log.error("media command failed", what=what)
+            case Heartbeat() if event.jumped_ticks or event.rxq_overflow or event.send_errors:
+                self._note_losses(event)
+            case Traced(leg=leg, lines=lines):
+                call = self.legs.get(leg)
+                if call is not None:
+                    self.traces.media_lines(call, lines)
+            case _:
+                leg = getattr(event, "leg", None)
+                call = self.legs.get(leg) if leg is not None else None
+                if call is not None:
+                    call.media(event)
+                elif isinstance(event, LegClosed):
+                    self.counters["late_leg_closed"] += 1
+
+    def _note_losses(self, beat: Heartbeat) -> None:
+        """Say once what the media process has lost, and again only when it grows tenfold."""
+        lost = beat.jumped_ticks + beat.rxq_overflow + beat.send_errors
+        if lost >= max(1, 10 * self.counters["media_losses_said"]):
+            self.counters["media_losses_said"] = lost
+            self._log.warning(
+                "media process lost packets or ticks",
+                jumped_ticks=beat.jumped_ticks,
+                rxq_overflow=beat.rxq_overflow,
+                send_errors=beat.send_errors,
+            )
+
+    # -- what calls and conferences need --------------------------------------------------------
+
+    def next_play(self) -> int:
+        """Return a number for a play, never used twice."""
+        return next(self._numbers)
+
+    def clips(self, language: str, phrases: tuple[Phrase, ...]) -> list[tuple[int, int]]:
+        """Return where phrases lie in the bank, in the order they are said."""
+        return self.bank.clips(language, phrases)
+
+    def tone_clips(self, name: str) -> list[tuple[int, int]]:
+        """Return where a tone lies in the bank."""
+        return [self.bank.tone(name)]
+
+    def music_clips(self) -> list[tuple[int, int]]:
+        """Return where the hold music lies in the bank."""
+        return [self.bank.music()]
+
+    def new_flow(self) -> CallFlow:
+        """Return the flow of a new call."""
+        return CallFlow(self.directory.flow_times)
+
+    def caller_key(self, incoming: IncomingCall) -> str | None:
+        """Return a pseudonym of the caller's asserted number."""
+        if incoming.asserted is None:
+            return None
+        found = self.directory.normalise(incoming.asserted)
+        return self.vault.pseudonym(
+            "number", found.number if found is not None else incoming.asserted
+        )
+
+    def check_pin(self, call: Call, pin: str) -> tuple[PinResult, float]:
+        """Look a PIN up, under the guess limits.
+
+        Args:
+            call: who asks.
+            pin: the digits, check-valid.
+
+        Returns:
+            What was found, and the delay that the limits ask for [s].
+        """
+        now = time.monotonic()
+        source = (call.caller_key, call.number.info.number, call.trunk)
+        verdict = self.guesses.verdict(now, *source)
+        if isinstance(verdict, Throttle):
+            return PinThrottled(), verdict.delay_s
+        pin_hash = self.vault.pin_hash(pin)
+        result = self.directory.find_pin(pin_hash)
+        if isinstance(result, PinFound):
+            self.guesses.succeeded(now, *source)
+            row = self.directory.use_up(pin_hash)
+            if row is not None:
+                self.on_code_used(row)
+        else:
+            self.guesses.failed(now, *source)
+        return result, verdict.delay_s
+
+    def conference_for(self, conference: int) -> RunningConference | None:
+        """Return the running conference, a new one where none runs; None where it is unknown."""
+        running = self.conferences.get(conference)
+        if running is None:
+            entry = self.directory.conference(conference)
+            if entry is None:
+                return None
+            running = RunningConference(self, entry, next(self._numbers))
+            self.conferences[conference] = running
+        return running
+
+    def forget_conference(self, conference: RunningConference) -> None:
+        """Drop a conference that is over."""
+        if self.conferences.get(conference.entry.id) is conference:
+            del self.conferences[conference.entry.id]
+
+    def forget_call(self, call: Call) -> None:
+        """Drop a call whose record is closed."""
+        self.calls.pop(call.call, None)
+        self.legs.pop(call.leg, None)
+        if not self.calls:
+            self._empty.set()
+        self.traces.call_ended(call)
+
+    def sip_silent(self, call: Call) -> None:
+        """End a call whose BYE was answered by nobody, not even by the SIP thread's own timers."""
+        self.counters["sip_silent"] += 1
+        call.sip_ended(
+            CallEnded(call=call.call, by="network", status=None, q850=None, reason="transport")
+        )
+
+    def talking(self, call: Call, *, talking: bool) -> None:
+        """Note who speaks, for whoever watches."""
+        if call.conference is not None:
+            change = call.conference.talkers.add if talking else call.conference.talkers.discard
+            change(call.leg)
+
+    def count(self, what: str) -> None:
+        """Count an odd outcome."""
+        self.counters[what] += 1
+
+    def _delivery_failed(self, error: Exception) -> None:
+        self.counters["delivery_failed"] += 1
+        self._log.error("event handling failed", exc_info=error)
+
+    # -- changes and the end --------------------------------------------------------------------
+
+    def fail(self, why: str) -> None:
+        """End the bridge because something it cannot live without is gone."""
+        if not self.failed.done():
+            self.failed.set_result(why)
+
+    def directory_changed(self) -> None:
+        """Apply changed numbers, conferences and trunks to what runs."""
+        self.sip.set_trunks(self.directory.trunk_table())
+        for running in list(self.conferences.values()):
+            entry = self.directory.conference(running.entry.id)
+            if entry is None:
+                running.end("administrator")
+            elif entry.rules != running.entry.rules:
+                running.entry = entry
+                running.change(entry.rules)
+
+    async def close_calls(self) -> None:
+        """Say goodbye, hang up, and wait until every record is closed."""
+        self.stopping = True
+        for running in list(self.conferences.values()):
+            running.end("shutdown")
+        for call in list(self.calls.values()):
+            if call.conference is None:
+                call.close_politely("shutdown")
+        await self._calls_gone(GOODBYE_S)
+        for call in list(self.calls.values()):
+            call.hang_up("shutdown")
+        await self._calls_gone(FAREWELL_S)
+
+    async def _calls_gone(self, seconds: float) -> None:
+        """Wait until the last call is forgotten, but not for ever."""
+        if self.calls:
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)

@@ -1,0 +1,159 @@
+"""The administration socket over a real Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.admin.server import AdminServer
+from bridge.errors import AdminError, AlreadyRunning, StartError
+
+Scene = Callable[[Path], Awaitable[None]]
+
+
+async def echo(operation: str, arguments: Mapping[str, Any]) -> object:
+    """Carry out one of the operations these tests ask for."""
+    if operation == "refuse":
+        raise AdminError("that cannot be", "do otherwise")
+    if operation == "break":
+        raise ZeroDivisionError("a secret that must not leave the bridge")
+    return {"operation": operation, **arguments}
+
+
+def mode_of(path: Path) -> int:
+    """Return a file's mode."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def serve(path: Path, scene: Scene) -> None:
+    """Run a scene beside a listening server."""
+
+    async def play() -> None:
+        server = AdminServer(path, None, echo)
+        await server.start()
+        try:
+            await scene(path)
+        finally:
+            await server.stop()
+
+    asyncio.run(play())
+
+
+async def ask(path: Path, *lines: bytes) -> list[dict[str, Any]]:
+    """Send lines on one connection and return an answer for each."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    answers = []
+    for line in lines:
+        writer.write(line + b"\n")
+        answers.append(json.loads(await reader.readline()))
+    writer.close()
+    await writer.wait_closed()
+    return answers
+
+
+def test_operation_is_carried_out_and_answered(tmp_path: Path) -> None:
+    """Each line gets one answer with its own id; the socket is not open to everybody."""
+
+    async def scene(path: Path) -> None:
+        assert mode_of(path) == 0o660
+        request = {"id": 7, "operation": "number.list", "arguments": {"country": "SE"}}
+        first, second = await ask(path, json.dumps(request).encode(), b'{"id":8,"operation":"x"}')
+        assert first == {"id": 7, "result": {"operation": "number.list", "country": "SE"}}
+        assert second == {"id": 8, "result": {"operation": "x"}}
+
+    serve(tmp_path / "admin.sock", scene)
+    assert not (tmp_path / "admin.sock").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"nonsense", b"[]", b"{}", b'{"operation": 3}', b'{"operation":"x","arguments":[1]}'],
+)
+def test_malformed_request_is_answered_and_the_next_one_works(line: bytes, tmp_path: Path) -> None:
+    """What is no request gets an error in words; the connection stays usable."""
+
+    async def scene(path: Path) -> None:
+        bad, good = await ask(path, line, b'{"id":1,"operation":"x"}')
+        assert "operation" in bad["error"]["message"]
+        assert good["result"] == {"operation": "x"}
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+def test_refusal_carries_message_hint_and_exit_code(tmp_path: Path) -> None:
+    """An error of ours reaches the administrator whole."""
+
+    async def scene(path: Path) -> None:
+        (answer,) = await ask(path, b'{"id":1,"operation":"refuse"}')
+        assert answer["error"] == {
+            "message": "that cannot be",
+            "hint": "do otherwise",
+            "exit_code": 1,
+        }
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+def test_fault_inside_the_bridge_shows_no_inner_text(tmp_path: Path) -> None:
+    """A programming error is named as one; its text stays in the log."""
+
+    async def scene(path: Path) -> None:
+        (answer,) = await ask(path, b'{"id":1,"operation":"break"}')
+        assert "secret" not in json.dumps(answer)
+        assert "break failed inside the bridge" in answer["error"]["message"]
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+def test_second_bridge_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """A socket that somebody answers is left alone."""
+
+    async def scene(path: Path) -> None:
+        with pytest.raises(AlreadyRunning, match="already running"):
+            await AdminServer(path, None, echo).start()
+        (answer,) = await ask(path, b'{"id":1,"operation":"x"}')
+        assert "result" in answer
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+def test_socket_left_by_a_crash_is_replaced(tmp_path: Path) -> None:
+    """A socket file that nobody listens on does not keep the bridge from starting."""
+    path = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    async def scene(where: Path) -> None:
+        (answer,) = await ask(where, b'{"id":1,"operation":"x"}')
+        assert "result" in answer
+
+    serve(path, scene)
+
+
+def test_unknown_group_refuses_to_start(tmp_path: Path) -> None:
+    """admin.group must exist on the machine."""
+    with pytest.raises(StartError, match="no group 'no-such-group'"):
+        AdminServer(tmp_path / "admin.sock", "no-such-group", echo)
+
+
+def test_client_that_stops_reading_holds_up_nobody(tmp_path: Path) -> None:
+    """While one client's answers pile up unread, another one is answered."""
+
+    async def scene(path: Path) -> None:
+        _reader, lazy = await asyncio.open_unix_connection(path)
+        request = json.dumps({"id": 1, "operation": "x", "arguments": {"pad": "y" * 200_000}})
+        for _ in range(20):
+            lazy.write(request.encode() + b"\n")
+        (answer,) = await asyncio.wait_for(ask(path, b'{"id":2,"operation":"x"}'), 5)
+        assert answer["id"] == 2
+        lazy.transport.abort()
+        await asyncio.sleep(0.05)
+
+    serve(tmp_path / "admin.sock", scene)

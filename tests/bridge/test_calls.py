@@ -1,0 +1,274 @@
+"""Calls and conferences between a recording SIP room and a recording media room."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bridge.media.messages import ChangeLeg, CloseLeg, Heartbeat, MediaQuiet, OpenLeg, Play
+from bridge.sip.messages import MediaNegotiated, ProbeAnswered
+from cdr.records import (
+    AttemptRefused,
+    LegAdmitted,
+    LegClosed,
+    LegOpened,
+    SessionClosed,
+    SessionOpened,
+)
+from config.settings import EntrySettings, LimitSettings, Settings
+from dialplan.pins import generate
+from dialplan.rules import ConferenceRules
+from tests.support.stage import Stage, negotiated, perform
+
+QUICK = EntrySettings(greeting_delay_ms=0)
+
+
+def settings(folder: Path, **changes: object) -> Settings:
+    """Return settings without the wait before the greeting."""
+    return Settings(data_dir=folder, entry=QUICK, **changes)  # type: ignore[arg-type] # test's own
+
+
+async def enter(stage: Stage, pin: str) -> tuple[int, int]:
+    """Let a caller dial, key a PIN and wait for the answer to it."""
+    call = stage.invite()
+    leg = stage.answer(call)
+    await asyncio.sleep(0.02)
+    stage.press(leg, pin)
+    await asyncio.sleep(0.02)
+    stage.finish_plays(leg)
+    await asyncio.sleep(0.02)
+    return call, leg
+
+
+def test_caller_with_a_right_pin_is_put_into_the_room(tmp_path: Path) -> None:
+    """Answer, greeting, PIN, place in the room, hang-up: media commands and records agree."""
+
+    async def scene(stage: Stage) -> None:
+        call, leg = await enter(stage, stage.guest_pin)
+        place = stage.media.place(leg)
+        assert place is not None
+        assert place.room is not None
+        assert place.hears
+        assert place.speaks
+        stage.end(call)
+        assert isinstance(stage.media.sent[0], OpenLeg)
+        assert CloseLeg(leg=leg) in stage.media.sent
+        kinds = [type(record) for record in stage.recorder.records]
+        assert kinds == [LegOpened, SessionOpened, LegAdmitted, SessionClosed, LegClosed]
+        closed = stage.of(LegClosed)[0]
+        assert (closed.by, closed.cause, closed.quality.talk_ms) == ("caller", "bye", 40)
+        assert stage.bridge.calls == {}
+        assert stage.bridge.conferences == {}
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_two_callers_share_one_room(tmp_path: Path) -> None:
+    """Both legs are placed in the same mixer room, and the first one's end leaves the other."""
+
+    async def scene(stage: Stage) -> None:
+        first, first_leg = await enter(stage, stage.guest_pin)
+        _second, second_leg = await enter(stage, stage.host_pin)
+        places = stage.media.place(first_leg), stage.media.place(second_leg)
+        assert places[0] is not None
+        assert places[1] is not None
+        assert places[0].room == places[1].room
+        stage.end(first)
+        assert len(stage.bridge.conferences) == 1
+        assert [each.role for each in stage.of(LegAdmitted)] == ["guest", "host"]
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_guest_waits_with_music_until_the_host_comes(tmp_path: Path) -> None:
+    """A conference that starts with its host keeps a guest out of the room, with music."""
+
+    async def scene(stage: Stage) -> None:
+        _call, leg = await enter(stage, stage.guest_pin)
+        assert [play.loop for play in stage.media.plays(leg)].count(True) == 1
+        place = stage.media.place(leg)
+        assert place is None or place.room is None
+        assert stage.of(SessionOpened) == []
+        await enter(stage, stage.host_pin)
+        stage.finish_plays(leg)
+        await asyncio.sleep(0.02)
+        placed = stage.media.place(leg)
+        assert placed is not None
+        assert placed.room is not None
+        assert len(stage.of(SessionOpened)) == 1
+
+    perform(tmp_path, scene, settings=settings(tmp_path), rules=ConferenceRules(start="on_host"))
+
+
+def test_hang_up_at_every_step_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Whenever a caller hangs up, the leg is closed, the record too, and the room is empty."""
+
+    async def scene(stage: Stage) -> None:
+        for pressed in range(len(stage.guest_pin) + 1):
+            call = stage.invite()
+            leg = stage.answer(call)
+            await asyncio.sleep(0.01)
+            stage.press(leg, stage.guest_pin[:pressed])
+            stage.end(call)
+        early = stage.invite()
+        stage.end(early)
+        await asyncio.sleep(0.05)
+        assert stage.bridge.calls == {}
+        assert stage.bridge.conferences == {}
+        assert len(stage.of(LegOpened)) == len(stage.of(LegClosed))
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "reason"),
+    [
+        ({"dialled": ("9999",)}, 404, "unknown_number"),
+        ({"codecs_ok": False}, 488, "no_common_codec"),
+    ],
+)
+def test_call_that_cannot_be_taken_is_refused_with_a_meaning(
+    changes: dict[str, object], status: int, reason: str, tmp_path: Path
+) -> None:
+    """The SIP status says what is wrong, and a row of refused attempts is written."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite(**changes)
+        assert stage.sip.said == [("refuse", call, status, None)]
+        (record,) = stage.of(AttemptRefused)
+        assert (record.reason, record.sip_status) == (reason, status)
+
+    perform(tmp_path, scene)
+
+
+def test_full_bridge_says_503_with_retry_after(tmp_path: Path) -> None:
+    """The limit on calls is an overload of the whole bridge."""
+
+    async def scene(stage: Stage) -> None:
+        stage.invite()
+        call = stage.invite()
+        assert stage.sip.said[-1] == ("refuse", call, 503, 10)
+
+    perform(tmp_path, scene, settings=settings(tmp_path, limits=LimitSettings(calls=1)))
+
+
+def test_busy_tick_refuses_new_calls_before_it_misses_its_deadline(tmp_path: Path) -> None:
+    """The 95th percentile of the tick decides; calls in progress go on."""
+
+    async def scene(stage: Stage) -> None:
+        stage.media.heartbeat = Heartbeat(50, 15.0, 17.0, 19.0, 0, 0, 900, 0, 0)
+        call = stage.invite()
+        assert stage.sip.said == [("refuse", call, 503, 10)]
+
+    perform(tmp_path, scene)
+
+
+def test_silence_is_a_reason_to_ask_and_a_dead_phone_is_let_go(tmp_path: Path) -> None:
+    """No RTP asks the phone by OPTIONS, once; only no answer ends the call."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        leg = stage.answer(call)
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=10.0))
+        assert "probe" not in stage.sip.verbs(call)
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=30.0))
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=40.0))
+        assert stage.sip.verbs(call).count("probe") == 1
+        stage.bridge._sip(ProbeAnswered(call, alive=True))
+        assert "hangup" not in stage.sip.verbs(call)
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=50.0))
+        stage.bridge._sip(ProbeAnswered(call, alive=False))
+        assert stage.sip.verbs(call)[-1] == "hangup"
+        stage.end(call, by="bridge")
+        assert stage.of(LegClosed)[0].cause == "no_media"
+
+    perform(tmp_path, scene)
+
+
+def test_call_on_hold_is_never_asked_nor_ended(tmp_path: Path) -> None:
+    """A caller who put us on hold sends nothing, as agreed."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        leg = stage.answer(call)
+        stage.bridge._sip(MediaNegotiated(call, negotiated(tx=False, on_hold=True)))
+        change = stage.media.sent[-1]
+        assert isinstance(change, ChangeLeg)
+        assert not change.media.tx
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=9000.0))
+        assert stage.sip.verbs(call) == ["accept"]
+
+    perform(tmp_path, scene)
+
+
+def test_no_media_for_the_longest_time_ends_the_call(tmp_path: Path) -> None:
+    """Two hours without a packet are enough, whatever the phone answers."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        leg = stage.answer(call)
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=7200.0))
+        assert stage.sip.verbs(call)[-1] == "hangup"
+
+    perform(tmp_path, scene)
+
+
+def test_shutdown_says_goodbye_hangs_up_and_closes_every_record(tmp_path: Path) -> None:
+    """Callers in a conference and at the door are told, then BYE, then the rows are closed."""
+
+    async def scene(stage: Stage) -> None:
+        inside, inside_leg = await enter(stage, stage.guest_pin)
+        outside = stage.invite()
+        stage.answer(outside)
+        closing = asyncio.create_task(stage.bridge.close_calls())
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            for call in (inside, outside):
+                running = stage.bridge.calls.get(call)
+                if running is not None:
+                    stage.finish_plays(running.leg)
+                    if "hangup" in stage.sip.verbs(call):
+                        stage.end(call, by="bridge")
+            if closing.done():
+                break
+        await closing
+        assert stage.bridge.calls == {}
+        assert "goodbye" in stage.said(inside_leg) or "conference_over" in stage.said(inside_leg)
+        assert {each.cause for each in stage.of(LegClosed)} == {"shutdown"}
+        refused = stage.invite()
+        assert stage.sip.said[-1] == ("refuse", refused, 503, 10)
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_wrong_pin_is_recorded_and_not_told_apart(tmp_path: Path) -> None:
+    """An unknown PIN writes a refused attempt that names the leg and no digit."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        leg = stage.answer(call)
+        await asyncio.sleep(0.02)
+        wrong = generate(Random(99), 9)
+        stage.press(leg, wrong)
+        await asyncio.sleep(1.2)
+        (record,) = stage.of(AttemptRefused)
+        assert record.reason == "pin_unknown"
+        assert wrong not in repr(record)
+        assert "pin_not_recognised" in stage.said(leg)
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_music_and_prompts_are_never_played_to_a_room(tmp_path: Path) -> None:
+    """What belongs to one caller is played to that leg alone; rooms hear tones only."""
+
+    async def scene(stage: Stage) -> None:
+        await enter(stage, stage.guest_pin)
+        await enter(stage, stage.host_pin)
+        rooms = [each for each in stage.media.sent if isinstance(each, Play) and each.room]
+        assert all(clip[0] < 0 for play in rooms for clip in play.clips)
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
