@@ -37,7 +37,8 @@ MEDIA_MAY_NOT_IMPORT = frozenset(
 
 # What of the dial plan may read and write; all else there is rules, and does no I/O.
 DIALPLAN_WITH_IO = frozenset({"tables", "store", "commands", "operations", "prompts", "providers"})
-# Values and containers only; phonenumbers is tables and rules of numbers. `random` is for the type of a generator that is passed in.
+# Values and containers only; phonenumbers is tables and rules of numbers. `random` is for the type
+# of a generator that is passed in.
 PURE_MAY_IMPORT = frozenset(
     {
         "__future__",
