@@ -4,25 +4,25 @@
 
     SipError                     base of all
     +-- LibraryError             PJSIP's extension module is missing or not the one we know
-    |   +-- LayoutMismatch       a struct does not lie where our declarations say
+    |   +-- LayoutMismatchError  a struct does not lie where our declarations say
     +-- PjError                  a PJSIP function returned a status other than PJ_SUCCESS
-    +-- PortTaken                the SIP port cannot be bound
+    +-- PortTakenError           the SIP port cannot be bound
     +-- SettingsError            the settings cannot work
-    +-- NotRunning               a command for an endpoint that is not started
+    +-- NotRunningError          a command for an endpoint that is not started
     +-- PeerError                the other side's fault; carries the SIP status to answer with
-        +-- BadDescription       a session description that we cannot use
+        +-- BadDescriptionError  a session description that we cannot use
 """
 
 from __future__ import annotations
 
 __all__ = [
-    "BadDescription",
-    "LayoutMismatch",
+    "BadDescriptionError",
+    "LayoutMismatchError",
     "LibraryError",
-    "NotRunning",
+    "NotRunningError",
     "PeerError",
     "PjError",
-    "PortTaken",
+    "PortTakenError",
     "SettingsError",
     "SipError",
 ]
@@ -36,7 +36,7 @@ class LibraryError(SipError):
     """PJSIP's extension module cannot be used."""
 
 
-class LayoutMismatch(LibraryError):
+class LayoutMismatchError(LibraryError):
     """A struct of PJSIP does not lie where ``declarations.py`` says it does."""
 
 
@@ -55,7 +55,7 @@ class PjError(SipError):
         self.status = status
 
 
-class PortTaken(SipError):
+class PortTakenError(SipError):
     """The SIP port cannot be bound."""
 
     def __init__(self, transport: str, bind_ip: str, port: int, why: str) -> None:
@@ -71,7 +71,7 @@ class SettingsError(SipError):
     """The SIP settings cannot work together."""
 
 
-class NotRunning(SipError):
+class NotRunningError(SipError):
     """The endpoint is not started, or is already stopped."""
 
 
@@ -90,7 +90,7 @@ class PeerError(SipError):
         self.reason = reason
 
 
-class BadDescription(PeerError):
+class BadDescriptionError(PeerError):
     """A session description that cannot be used; answered with 488 (RFC 3261 section 21.4.26)."""
 
     def __init__(self, reason: str, text: str) -> None:

@@ -351,8 +351,10 @@ class TcpRoom:
         limit: connections allowed at once.
         refused: connections closed because there was no room, since the start.
         idle_closed: connections closed because they were idle, since the start.
-        highest_fd: highest file descriptor in use among them, -1 without any.
-        fd_limit: PJSIP's ``select`` cannot take a descriptor at or above this one.
+        highest_fd: all descriptors of this process up to this one are taken; the next connection
+            gets the one after it.
+        fd_limit: PJSIP's ``select`` cannot take a descriptor at or above this one; from there on
+            every new connection is closed.
     """
 
     connections: int
