@@ -102,8 +102,8 @@ _COUNTS = """
     age_s answer_ms attempts bytes calls capacity conferences connections count cpu_percent
     delay_ms depth dropped errno expires_s failed free_bytes gap_ms high jitter_ms jumped late
     late_ticks jumped_ticks leg_count legs limit lines lost low media most numbers ok overflow
-    own_sdp packets peak percent pid pins playout_ms port ports q850 queued records requests restarts
-    rtt_ms room_left runs seconds send_errors sessions signal size status ticks tick_ms_max
+    own_sdp packets peak percent pid pins playout_ms port ports q850 queued records requests
+    restarts rtt_ms room_left runs seconds send_errors sessions signal size status ticks tick_ms_max
     tick_ms_p50 tick_ms_p95 tries trunks uid unreadable waiting level_of_pjsip hold alive asserted
     has_offer codecs_ok completed waits number_count subjects keys errors warnings
 """

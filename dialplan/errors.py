@@ -9,7 +9,8 @@
     ├── NumberError              a telephone number that cannot be understood
     ├── PinError                 a PIN of a length that cannot be issued
     │   └── NoPinLeftError       every PIN of that length is taken
-    └── RulesError               conference rules that contradict themselves
+    ├── RulesError               conference rules that contradict themselves
+    └── RefusedError             what an administrator asked for cannot be done
 
 None of their messages holds a digit that a caller pressed, a number or a name.
 """
@@ -20,6 +21,7 @@ __all__ = [
     "NumberError",
     "PhraseError",
     "PinError",
+    "RefusedError",
     "RulesError",
     "UnexpectedEventError",
     "UnknownLegError",
@@ -27,7 +29,16 @@ __all__ = [
 
 
 class DialplanError(Exception):
-    """Base of all errors of the dial plan."""
+    """Base of all errors of the dial plan.
+
+    Attributes:
+        hint: What an administrator can do about it; empty where the message says it.
+        exit_code: What the `dialin` command ends with (`config.errors.ExitCode`): 2, a wrong value,
+            where nothing else is said.
+    """
+
+    hint = ""
+    exit_code = 2
 
 
 class UnexpectedEventError(DialplanError):
@@ -70,3 +81,18 @@ class NoPinLeftError(PinError):
 
 class RulesError(DialplanError):
     """Conference rules that contradict themselves."""
+
+
+class RefusedError(DialplanError):
+    """What an administrator asked for cannot be done; nothing was changed.
+
+    Args:
+        message: What was wrong, expected and got.
+        hint: What to do about it.
+        exit_code: What the `dialin` command ends with.
+    """
+
+    def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.exit_code = exit_code

@@ -20,6 +20,7 @@ import hmac
 import uuid
 from typing import TYPE_CHECKING
 
+import phonenumbers
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
@@ -229,14 +230,20 @@ def open_vault(
 
 
 def mask(number: str) -> str:
-    """Return a number fit for a list: what tells two apart on a screen, and no more.
+    """Return a number fit for a list: country code and last two digits stay.
 
-    ``+46701234567`` becomes ``+46*******67``, ``1001`` becomes ``**01``.
+    ``+46701234567`` becomes ``+46*******67``; of what is no E.164 number, the last two characters
+    stay, and at most half.
     """
-    shown = 2 if number.startswith("+") else 0
-    head, tail = number[: shown + 1] if shown else "", number[-2:]
-    hidden = max(len(number) - len(head) - len(tail), 2)
-    return head + "*" * hidden + (tail if len(number) > len(head) + len(tail) else "")
+    head = ""
+    if number.startswith("+"):
+        try:
+            head = f"+{phonenumbers.parse(number, None).country_code}"
+        except phonenumbers.NumberParseException:
+            head = "+"
+    body = number[len(head) :]
+    shown = min(2, len(body) // 2)
+    return head + "*" * (len(body) - shown) + body[len(body) - shown :]
 
 
 def _hmac(key: bytes, text: str) -> bytes:
