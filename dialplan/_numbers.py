@@ -38,7 +38,7 @@ def add_number(session: Session, context: Context, number: str, **values: object
         values: ``kind`` (of ``dialplan.numbers.KINDS``) and ``country`` (ISO 3166-1 alpha-2), found
             out where not given; ``language``; ``greeting`` (a key of ``GREETINGS``);
             ``conference``, which asserted callers enter without a PIN if it allows that;
-            ``call_limit``, calls at once; ``enabled``.
+            ``call_limit``, calls at once; ``refuses_anonymous``; ``enabled``.
 
     Raises:
         DialplanError: A value is wrong, or the number is there already.
@@ -55,6 +55,7 @@ def add_number(session: Session, context: Context, number: str, **values: object
         "kind": known.kind,
         "country": known.country,
         "language": context.settings.entry.default_language,
+        "refuses_anonymous": False,
     }
     _set(session, context, row, {**defaults, **given})
     session.add(row)
@@ -142,6 +143,8 @@ def _set(session: Session, context: Context, row: Number, values: dict[str, obje
                 row.conference_id = None if bound is None else bound.id
             case "enabled":
                 row.enabled = bool(value)
+            case "refuses_anonymous":
+                row.refuses_anonymous = bool(value)
             case _:
                 raise RefusedError(f"a number has no {key!r}", exit_code=2)
 
@@ -166,6 +169,7 @@ def _shown(session: Session, row: Number) -> dict[str, Any]:
         "greeting": row.greeting or "standard",
         "conference": None if bound is None else bound.name,
         "call_limit": row.call_limit,
+        "refuses_anonymous": row.refuses_anonymous,
         "enabled": row.enabled,
         "created_at": row.created_at.isoformat(),
     }

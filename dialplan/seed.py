@@ -64,7 +64,9 @@ class Demo(Struct, frozen=True):
         return f"Demo(numbers={self.numbers!r})"
 
 
-def set_up(settings: Settings, environ: Mapping[str, str] | None = None) -> SetUp:
+def set_up(
+    settings: Settings, environ: Mapping[str, str] | None = None, *, demo: bool = False
+) -> SetUp:
     """Create what is missing of the data folder's contents.
 
     The caller has created the folder (``DataFolder.create``), holds its lock and acts as its owner.
@@ -72,6 +74,7 @@ def set_up(settings: Settings, environ: Mapping[str, str] | None = None) -> SetU
     Args:
         settings: The settings in force.
         environ: Environment variables; those of the process where not given.
+        demo: Add the demo's numbers and conference.
 
     Returns:
         What was done; nothing, the second time.
@@ -103,7 +106,7 @@ def set_up(settings: Settings, environ: Mapping[str, str] | None = None) -> SetU
         if was == "empty":
             created.append("database")
         with database.session() as session:
-            if seed(session, AdminContext(database, vault, settings)):
+            if demo and seed(session, AdminContext(database, vault, settings)):
                 created.append("demo conference")
     finally:
         database.close()

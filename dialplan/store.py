@@ -45,12 +45,14 @@ class NumberEntry(Struct, frozen=True):
         info: What the call flow is told.
         call_limit: Calls at once; None for no limit.
         enabled: A disabled one is answered 480.
+        refuses_anonymous: Callers who withhold their number are answered 403.
     """
 
     id: int
     info: NumberInfo
     call_limit: int | None
     enabled: bool
+    refuses_anonymous: bool = False
 
 
 class ConferenceEntry(Struct, frozen=True):
@@ -214,7 +216,7 @@ def _number(row: Number, conferences: dict[int, Conference]) -> NumberEntry:
         greeting=row.greeting,
         pinless_conference=bound.id if bound is not None and bound.pinless else None,
     )
-    return NumberEntry(row.id, info, row.call_limit, row.enabled)
+    return NumberEntry(row.id, info, row.call_limit, row.enabled, row.refuses_anonymous)
 
 
 def _pin(row: Pin, vault: Vault, *, live: bool) -> PinEntry:

@@ -94,6 +94,8 @@ class Number(Base):
     conference_id: Mapped[int | None] = mapped_column(ForeignKey(Conference.id), index=True)
     """The conference it is bound to, for entry without a PIN where that allows it."""
     call_limit: Mapped[int | None]
+    refuses_anonymous: Mapped[bool]
+    """Whether callers who withhold their number are refused (403)."""
     enabled: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

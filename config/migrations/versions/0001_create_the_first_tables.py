@@ -179,6 +179,7 @@ def upgrade() -> None:
         sa.Column("greeting", sa.String(length=40), nullable=True),
         sa.Column("conference_id", sa.Integer(), nullable=True),
         sa.Column("call_limit", sa.Integer(), nullable=True),
+        sa.Column("refuses_anonymous", sa.Boolean(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

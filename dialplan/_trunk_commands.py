@@ -1,0 +1,142 @@
+"""``dialin trunk``: the carriers and switches whose calls are taken."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from config.administration import Administration
+from config.console import (
+    CommandGroup,
+    json_option,
+    pass_administration,
+    show_json,
+    show_record,
+    show_table,
+)
+
+__all__ = ["trunk_group"]
+
+
+@click.group("trunk", cls=CommandGroup)
+def trunk_group() -> None:
+    """Manage trunks: the carriers and switches whose calls are taken."""
+
+
+@trunk_group.command("add")
+@click.argument("name")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="NET",
+    help="IPv4 address or network that its calls come from; may be given again.",
+)
+@click.option("--digest-user", metavar="USER", help="User that its requests prove to be.")
+@click.option("--digest-realm", metavar="REALM", help="Realm of that.", default="dialin")
+@click.option("--register", "register_server", metavar="HOST", help="Register with this provider.")
+@click.option("--register-user", metavar="USER", help="As this user.")
+@click.option("--register-expires", "register_expires_s", type=int, default=300, show_default=True)
+@click.option(
+    "--register-transport", type=click.Choice(["udp", "tcp"]), default="udp", show_default=True
+)
+@click.option(
+    "--asserts-identity/--no-asserts-identity",
+    default=True,
+    show_default=True,
+    help="Believe its P-Asserted-Identity.",
+)
+@click.option("--call-limit", type=int, metavar="N", help="Calls at once.")
+@click.option(
+    "--refuse-status",
+    type=int,
+    default=503,
+    show_default=True,
+    help="What it is answered when the whole bridge is full.",
+)
+@json_option
+@pass_administration
+def trunk_add(
+    administration: Administration[Any],
+    /,
+    name: str,
+    *,
+    as_json: bool,
+    **values: Any,  # noqa: ANN401 - handed on as click checked it
+) -> None:
+    """Add a trunk, known by address or by digest. Passwords are asked for, or read from a pipe.
+
+    Examples:
+      dialin trunk add carrier --address 192.0.2.0/28
+      dialin trunk add office --digest-user pbx
+      dialin trunk add provider --address 198.51.100.7 --register sip.example.net
+    """
+    values["addresses"] = list(values["addresses"])
+    if values["digest_user"]:
+        values["digest_password"] = _password("Digest password")
+    else:
+        values.pop("digest_realm")
+    if values["register_server"]:
+        values["register_password"] = _password("Registration password")
+    given = {key: value for key, value in values.items() if value is not None}
+    added = administration.perform("trunk.add", name=name, **given)
+    if as_json:
+        show_json(added)
+        return
+    click.echo(f"Added trunk {added['name']}. Its calls are taken from now on.")
+    show_record(added)
+
+
+@trunk_group.command("list")
+@json_option
+@pass_administration
+def trunk_list(administration: Administration[Any], /, *, as_json: bool) -> None:
+    """List trunks; passwords are never shown."""
+    rows = administration.perform("trunk.list")
+    if as_json:
+        show_json(rows)
+        return
+    columns = [
+        ("Name", "name"),
+        ("Addresses", "addresses"),
+        ("Digest user", "digest_user"),
+        ("Registers with", "register_server"),
+        ("Asserts identity", "asserts_identity"),
+        ("Limit", "call_limit"),
+    ]
+    empty = "There are no trunks: loopback and private networks may call. See `dialin trunk add`."
+    show_table(columns, rows, empty=empty)
+
+
+@trunk_group.command("show")
+@click.argument("name")
+@json_option
+@pass_administration
+def trunk_show(administration: Administration[Any], /, name: str, *, as_json: bool) -> None:
+    """Show one trunk; passwords are never shown."""
+    found = administration.perform("trunk.show", name=name)
+    if as_json:
+        show_json(found)
+    else:
+        show_record(found)
+
+
+@trunk_group.command("remove")
+@click.argument("name")
+@pass_administration
+def trunk_remove(administration: Administration[Any], /, name: str) -> None:
+    """Remove a trunk; calls that run go on, records stay."""
+    removed = administration.perform("trunk.remove", name=name)
+    click.echo(f"Removed trunk {removed['removed']}.")
+
+
+def _password(what: str) -> str:
+    """Ask for a password, or read a line: on the command line others could see it."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True))
+    line = sys.stdin.readline().rstrip("\n")
+    if not line:
+        raise click.UsageError(f"{what}: nothing came on standard input, one line was expected")
+    return line
