@@ -25,8 +25,14 @@ import numpy.typing as npt
 import soundfile
 
 from dialplan.phrases import Phrase
-from dialplan.prompts.catalogue import LANGUAGES, load_catalogue, render_all
-from dialplan.prompts.errors import AudioError
+from dialplan.prompts.catalogue import (
+    DEFAULT_LANGUAGE,
+    LANGUAGES,
+    closest_language,
+    load_catalogue,
+    render_all,
+)
+from dialplan.prompts.errors import AudioError, UnknownPhraseError
 from dialplan.prompts.resample import resample
 from dialplan.prompts.tones import TONES, tone
 
@@ -42,6 +48,8 @@ _SILENCE: Final = -1
 Piece = tuple[int, int]
 """Start and length in samples of the bank; start -1 is a silence of that length."""
 
+_Content = tuple[npt.NDArray[np.int16], dict[tuple[str, str], Piece]]
+
 
 @dataclass(frozen=True, slots=True)
 class Bank:
@@ -52,25 +60,31 @@ class Bank:
         index: Start and length in samples by group and name: a language and its clip, or
             ``("tone", "enter")``, ``("music", "hold")``.
         rate: In samples a second.
+        languages: Those that it was loaded with.
     """
 
     samples: npt.NDArray[np.int16]
     index: dict[tuple[str, str], Piece]
     rate: int
+    languages: tuple[str, ...]
 
     def clips(self, language: str, phrases: Sequence[Phrase]) -> list[Piece]:
         """Return the pieces that say phrases, one after the other.
 
         Args:
-            language: One that the bank was loaded with.
+            language: The listener's, with a region or not. In place of one that the bank was
+                loaded without, the default language is spoken, or the first that there is: a
+                caller is not left in silence because a setting changed.
             phrases: What to say.
 
         Raises:
-            UnknownPhraseError: There is no such language or phrase.
+            UnknownPhraseError: There is no such phrase.
             PhraseArgumentError: An argument is missing or cannot be spoken.
-            AudioError: The language exists, but the bank was loaded without it.
         """
-        return [self._piece(language, name) for name in render_all(language, phrases)]
+        spoken = closest_language(language)
+        if spoken not in self.languages:
+            spoken = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in self.languages else self.languages[0]
+        return [self._piece(spoken, name) for name in render_all(spoken, phrases)]
 
     def tone(self, name: str) -> Piece:
         """Return where a tone is: ``"enter"``, ``"exit"``, ``"beep"`` or ``"error"``."""
@@ -84,13 +98,7 @@ class Bank:
         group, _, rest = name.partition(".")
         if group == "pause":
             return _SILENCE, int(rest) * self.rate // 1000
-        key = (TONE, rest) if group == TONE else (language, name)
-        try:
-            return self.index[key]
-        except KeyError:
-            raise AudioError(
-                f"the bank holds no clip {name!r} for {language!r}: it was loaded without it"
-            ) from None
+        return self.index[(TONE, rest) if group == TONE else (language, name)]
 
 
 def load_bank(
@@ -103,29 +111,31 @@ def load_bank(
     """Return the bank of some languages, with tones and music.
 
     Args:
-        languages: Which; each of `LANGUAGES`.
+        languages: Which; one or more of `LANGUAGES`.
         cache_dir: Where the finished bank is kept from start to start; None keeps none.
         rate: In samples a second; 8000 for G.711, 16000 for wideband.
         audio: Folder of the recordings; the package's own by default.
 
     Raises:
-        UnknownPhraseError: There is no such language.
+        UnknownPhraseError: There is no such language, or none is given.
         AudioError: A recording is missing or unreadable.
     """
     audio = audio or resources.files("dialplan.prompts") / "audio"
-    sources = _read_sources(sorted(set(languages)), audio)
+    chosen = tuple(dict.fromkeys(languages))
+    if not chosen:
+        raise UnknownPhraseError(f"a bank needs a language: one of {', '.join(LANGUAGES)}")
+    sources = _read_sources(sorted(chosen), audio)
     tones = {name: tone(name, rate) for name in sorted(TONES)}
     key = _hash(sources, tones, rate)
     cache = cache_dir / f"prompts-{rate}.npz" if cache_dir else None
-    bank = _read_cache(cache, key, rate) if cache else None
-    if bank is None:
-        bank = _build(sources, tones, rate)
-        if cache:
-            # A full or read-only disk must not keep the bridge from starting.
-            with contextlib.suppress(OSError):
-                _write_cache(cache, key, bank)
-    bank.samples.flags.writeable = False
-    return bank
+    found = _read_cache(cache, key) if cache else None
+    samples, index = found or _build(sources, tones, rate)
+    if cache and not found:
+        # A full or read-only disk must not keep the bridge from starting.
+        with contextlib.suppress(OSError):
+            _write_cache(cache, key, samples, index)
+    samples.flags.writeable = False
+    return Bank(samples, index, rate, chosen)
 
 
 def _read_sources(languages: Sequence[str], audio: Traversable) -> dict[tuple[str, str], bytes]:
@@ -165,7 +175,7 @@ def _hash(
 
 def _build(
     sources: dict[tuple[str, str], bytes], tones: dict[str, npt.NDArray[np.float64]], rate: int
-) -> Bank:
+) -> _Content:
     parts: dict[tuple[str, str], npt.NDArray[np.int16]] = {}
     for (group, name), data in sources.items():
         parts[group, name] = _to_int16(resample(_decode(name, data), SOURCE_RATE, rate))
@@ -176,7 +186,7 @@ def _build(
     for key, part in parts.items():
         index[key] = (start, len(part))
         start += len(part)
-    return Bank(np.concatenate(list(parts.values())), index, rate)
+    return np.concatenate(list(parts.values())), index
 
 
 def _decode(name: str, data: bytes) -> npt.NDArray[np.float64]:
@@ -198,7 +208,7 @@ def _to_int16(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-def _read_cache(cache: Path, key: str, rate: int) -> Bank | None:
+def _read_cache(cache: Path, key: str) -> _Content | None:
     """Return the cached bank; None where it is absent, stale or damaged (each part has a CRC)."""
     try:
         # Opened here: np.load leaves a file of its own open when it is damaged.
@@ -211,12 +221,14 @@ def _read_cache(cache: Path, key: str, rate: int) -> Bank | None:
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     fits = all(start >= 0 and start + length <= len(samples) for start, length in index.values())
-    return Bank(samples, index, rate) if fits and samples.dtype == np.int16 else None
+    return (samples, index) if fits and samples.dtype == np.int16 else None
 
 
-def _write_cache(cache: Path, key: str, bank: Bank) -> None:
+def _write_cache(
+    cache: Path, key: str, samples: npt.NDArray[np.int16], index: dict[tuple[str, str], Piece]
+) -> None:
     """Write the cache beside its place and move it there, so that no reader sees half of it."""
-    table = {"key": key, "index": [[*name, *piece] for name, piece in bank.index.items()]}
+    table = {"key": key, "index": [[*name, *piece] for name, piece in index.items()]}
     cache.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=cache.parent, prefix=f".{cache.name}.")
     temporary = Path(name)
@@ -224,7 +236,7 @@ def _write_cache(cache: Path, key: str, bank: Bank) -> None:
         with os.fdopen(handle, "wb") as file:
             np.savez(
                 file,
-                samples=bank.samples,
+                samples=samples,
                 table=np.frombuffer(json.dumps(table).encode(), dtype=np.uint8),
             )
             file.flush()

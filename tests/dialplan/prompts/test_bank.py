@@ -168,10 +168,24 @@ def test_a_recording_of_another_format_is_refused(
         load_bank(["en"], audio=small_audio)
 
 
-def test_a_language_that_was_not_loaded_is_told(small_audio: Path) -> None:
-    """What the bank does not hold is an error of ours, and says so."""
-    bank = load_bank(["en"], audio=small_audio)
-    with pytest.raises(AudioError, match="loaded without it"):
-        bank.clips("sv", [phrase(PhraseKey.WELCOME)])
-    with pytest.raises(UnknownPhraseError):
+def test_a_language_that_was_not_loaded_is_replaced(small_audio: Path, bank: Bank) -> None:
+    """Who speaks a language that is not there hears the default one, and a region is no matter."""
+    welcome = [phrase(PhraseKey.WELCOME)]
+    english = load_bank(["en"], audio=small_audio)
+    assert english.clips("sv", welcome) == [english.index["en", "welcome"]]
+    assert english.clips("fi-FI", welcome) == [english.index["en", "welcome"]]
+    assert bank.clips("sv-SE", welcome) == [bank.index["sv", "welcome"]]
+
+
+def test_without_the_default_language_another_is_spoken() -> None:
+    """A bridge that speaks Swedish alone speaks it to everybody."""
+    swedish = load_bank(["sv"])
+    assert swedish.clips("en", [phrase(PhraseKey.GOODBYE)]) == [swedish.index["sv", "goodbye"]]
+
+
+def test_an_unknown_language_cannot_be_loaded(small_audio: Path) -> None:
+    """A bank of a language without a catalogue is refused, and so is one of no language."""
+    with pytest.raises(UnknownPhraseError, match="'tlh'"):
         load_bank(["tlh"], audio=small_audio)
+    with pytest.raises(UnknownPhraseError, match="needs a language"):
+        load_bank([], audio=small_audio)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.settings import LANGUAGES as SETTINGS_LANGUAGES
 from dialplan.phrases import CATALOGUE, ArgumentKind, Phrase, PhraseKey, phrase
 from dialplan.prompts.catalogue import (
     LANGUAGES,
@@ -46,6 +47,11 @@ def test_no_language_lacks_a_phrase(language: str) -> None:
     """Each language has exactly the phrases that the dial plan uses, tones apart."""
     expected = {key for key, spec in CATALOGUE.items() if not spec.is_tone}
     assert load_catalogue(language).forms.keys() == expected
+
+
+def test_settings_offer_the_languages_that_are_spoken() -> None:
+    """What may be configured is what can be spoken; the settings know no dial plan to ask."""
+    assert SETTINGS_LANGUAGES == LANGUAGES
 
 
 def test_every_tone_of_the_dial_plan_is_made() -> None:
