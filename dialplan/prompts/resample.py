@@ -42,10 +42,13 @@ def resample(
     # Output i lies at input position i * down / up; its filter's phase is the remainder.
     position = np.arange(count) * down
     padded = np.concatenate([np.zeros(taps // 2), samples, np.zeros(taps)])
+    if up == 1:
+        # The way of a bank: a plain convolution is several times as fast as gathering windows.
+        return np.convolve(padded, phases[0][::-1], mode="valid")[::down][:count]
     windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
     out = np.empty(count)
     for phase in range(up):
-        chosen = slice(phase * _inverse(down, up) % up, None, up) if up > 1 else slice(None)
+        chosen = slice(phase * _inverse(down, up) % up, None, up)
         out[chosen] = windows[position[chosen] // up] @ phases[phase]
     return out
 
