@@ -1,9 +1,9 @@
 """The bank: all sound that the bridge can play, in one array.
 
 The recordings are FLAC files of 16 kHz, one to a clip, named for it: `audio/<language>/<clip>.flac`
-and `audio/music/*.flac`. Decoding a thousand of them and taking them to 8 kHz takes over a second, so the
-finished array is kept in a cache file whose key is the hash of what it was made from. A cache that
-is stale, damaged or cannot be written costs time at the start and nothing else.
+and `audio/music/*.flac`. To decode hundreds of them and take them to 8 kHz takes over a second, so
+the finished array is kept in a cache file whose key is the hash of what it was made from. A cache
+that is stale, damaged or cannot be written costs time at the start and nothing else.
 """
 
 import contextlib
