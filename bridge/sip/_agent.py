@@ -5,15 +5,12 @@ in the same thread, inside :meth:`Agent.poll`; each copies what it needs, calls 
 :class:`Handler`, and names what C gets should Python raise. Pointers leave this layer only as
 numbers (:class:`Received` excepted, which is valid during the callback that brought it).
 
-The SIP thread sleeps in PJSIP's ``select``. One end of a socket pair is registered with the same
-I/O queue, so that a command from another thread ends the sleep at once.
+The SIP thread sleeps in PJSIP's ``select``, with our own sockets in it (``_watch``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -21,7 +18,10 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from bridge.sip._library import Library
-from bridge.sip._listening import listen
+from bridge.sip._listening import attach_udp, bind_udp
+from bridge.sip._streams import StreamHandler, Streams
+from bridge.sip._watch import Watch
+from bridge.sip.errors import PortTakenError
 from bridge.sip.messages import Transport
 
 __all__ = ["Agent", "Handler", "Headers", "Passage", "Received"]
@@ -33,7 +33,7 @@ _APPLICATION_PRIORITY = 64
 _HEADER_ALLOW = 4  # pjsip_hdr_e
 _HEADER_ACCEPT = 0
 _HEADER_SUPPORTED = 36
-_ALWAYS_ASYNC = 0x80000000  # PJ_IOQUEUE_ALWAYS_ASYNC
+_FREE_PORT_ATTEMPTS = 20
 _LOG_SENDER_ONLY = 64  # PJ_LOG_HAS_SENDER
 _POOL_CACHE_BYTES = 64 * 1024 * 1024
 _CACHING_POOL_SIZE = 4096  # pj_caching_pool is about 2 kB; PJLIB fills it in
@@ -77,7 +77,7 @@ class Passage:
     sdp: str = ""
 
 
-class Handler(Protocol):
+class Handler(StreamHandler, Protocol):
     """What the agent calls; implemented by the switchboard and by the layout check."""
 
     def request_arrived(self, rx: Received) -> Passage:
@@ -89,16 +89,10 @@ class Handler(Protocol):
     def request_outside_dialog(self, rx: Received) -> None:
         """Answer a request that belongs to no dialog."""
 
-    def request_in_dialog(self, rx: Received, dialog: int) -> bool:
-        """Answer a request that the invite usage did not take; False leaves it to PJSIP."""
-
     def message_sent(self, raw: bytes) -> None:
         """Take note of a message going out; only while tracing."""
 
-    def connection_changed(self, connection: int, source: tuple[str, int], state: str) -> None:
-        """Take note of a TCP connection: ``connected``, ``disconnected``, ``gone``."""
-
-    def data_dropped(self, kind: str, connection: int) -> None:
+    def data_dropped(self, kind: str) -> None:
         """Count bytes that PJSIP could not parse: ``keep_alive`` or ``malformed``."""
 
 
@@ -115,8 +109,8 @@ class Agent:
         self._kept: list[Any] = []
         self._pool: Any = None
         self._caching_pool: Any = None
-        self._wake_key: Any = None
-        self._wake_tx: socket.socket | None = None
+        self._watch = Watch(library, self._ready)
+        self.streams = Streams(library, self._watch.epoll, handler, self._callback)
         self._timeout = library.ffi.new("pj_time_val *")
         self._edge: Any = None
         self._tracers: tuple[Any, Any] = (None, None)
@@ -163,30 +157,29 @@ class Agent:
         self.endpoint = out[0]
         self._pool = lib.pjsip_endpt_create_pool(self.endpoint, b"dialin", 4000, 4000)
         self._resolve_with(nameservers)
-        self.port = listen(self.library, self.endpoint, bind_ip, port, published, tcp=tcp)
+        self._listen(bind_ip, port, published, tcp=tcp)
         for name in ("pjsip_tsx_layer_init_module", "pjsip_100rel_init_module"):
             if name == "pjsip_100rel_init_module":
                 check("pjsip_ua_init_module", lib.pjsip_ua_init_module(self.endpoint, ffi.NULL))
             check(name, getattr(lib, name)(self.endpoint))
         self._register_modules()
-        self._watch_transports()
-        self._make_wakeable()
+        self._count_dropped()
+        self._watch.start(self.endpoint, self._pool, self._callback)
 
     def stop(self) -> None:
         """Destroy the endpoint and give everything back."""
         lib = self.library.lib
-        if self._wake_key is not None:
-            lib.pj_ioqueue_unregister(self._wake_key)  # closes our end of the pair too
-            self._wake_key = None
-        if self._wake_tx is not None:
-            self._wake_tx.close()
-            self._wake_tx = None
+        self.streams.stop_listening()
         if self.endpoint is not None:
+            self.streams.close()
             if self._pool is not None:
                 lib.pjsip_endpt_release_pool(self.endpoint, self._pool)
                 self._pool = None
+            self._watch.stop()
             lib.pjsip_endpt_destroy(self.endpoint)
             self.endpoint = None
+        else:
+            self._watch.stop()
         if self._caching_pool is not None:
             lib.pj_caching_pool_destroy(self._caching_pool)
             self._caching_pool = None
@@ -201,10 +194,7 @@ class Agent:
 
     def wake(self) -> None:
         """End the sleep of :meth:`poll`; may be called from any thread."""
-        wake_tx = self._wake_tx
-        if wake_tx is not None:
-            with contextlib.suppress(OSError):  # full: it is awake already; closed: it is over
-                wake_tx.send(b"w")
+        self._watch.wake()
 
     # -- sending -------------------------------------------------------------------------------
 
@@ -281,9 +271,12 @@ class Agent:
         del kept_kind, kept_sub, kept_text
 
     def close_connection(self, connection: int) -> None:
-        """Close a TCP connection that is still alive."""
-        pointer = self.library.ffi.cast("pjsip_transport *", connection)
-        self.library.lib.pjsip_transport_shutdown2(pointer, 1)
+        """Close a TCP connection."""
+        self.streams.drop(connection)
+
+    def keep_house(self, now: float) -> None:
+        """Drop connections that came to nothing."""
+        self.streams.keep_house(now)
 
     def trace(self, *, on: bool) -> None:
         """Hand outgoing messages to the handler, or stop doing so."""
@@ -298,6 +291,20 @@ class Agent:
             "transactions": int(lib.pjsip_tsx_layer_get_tsx_count()),
             "dialogs": int(lib.pjsip_ua_get_dlg_set_count()),
         }
+
+    def received(self, rdata: Any) -> Received:
+        """Copy what Python needs of a ``pjsip_rx_data``."""
+        ffi = self.library.ffi
+        info, packet = rdata.msg_info, rdata.pkt_info
+        transport = rdata.tp_info.transport
+        reliable = bool(transport.flag & 1)  # PJSIP_TRANSPORT_RELIABLE
+        return Received(
+            raw=bytes(ffi.buffer(info.msg_buf, info.len)),
+            source=(ffi.string(packet.src_name).decode("ascii", "replace"), packet.src_port),
+            transport="tcp" if reliable else "udp",
+            connection=self.library.address(transport),
+            pointer=rdata,
+        )
 
     # -- parts of start ------------------------------------------------------------------------
 
@@ -395,76 +402,45 @@ class Agent:
         module.name, module.id, module.priority = text[0], -1, priority
         return module
 
-    def _watch_transports(self) -> None:
+    def _listen(self, bind_ip: str, port: int, published: str, *, tcp: bool) -> None:
+        """Listen on UDP and TCP; with port 0 on one that is free for both."""
+        attempts = 1 if port else _FREE_PORT_ATTEMPTS
+        while True:
+            attempts -= 1
+            udp = bind_udp(bind_ip, port)
+            bound = int(udp.getsockname()[1])
+            try:
+                if tcp:
+                    self.streams.start(self.endpoint, bind_ip, bound, published)
+            except PortTakenError:
+                udp.close()
+                if not attempts:
+                    raise
+                continue
+            attach_udp(self.library, self.endpoint, udp, published)
+            self.port = bound
+            return
+
+    def _count_dropped(self) -> None:
         lib, check = self.library.lib, self.library.check
         manager = lib.pjsip_endpt_get_tpmgr(self.endpoint)
-        state = self._callback(
-            "void(pjsip_transport *, int, const pjsip_transport_state_info *)",
-            self._transport_state,
-            None,
-        )
-        check("pjsip_tpmgr_set_state_cb", lib.pjsip_tpmgr_set_state_cb(manager, state))
         dropped = self._callback("void(pjsip_tp_dropped_data *)", self._dropped, None)
         check("pjsip_tpmgr_set_drop_data_cb", lib.pjsip_tpmgr_set_drop_data_cb(manager, dropped))
 
-    def _make_wakeable(self) -> None:
-        ffi, lib, check = self.library.ffi, self.library.lib, self.library.check
-        wake_rx, wake_tx = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        wake_tx.settimeout(0.0)
-        callbacks = self.keep(ffi.new("pj_ioqueue_callback *"))
-        callbacks.on_read_complete = self._callback(
-            "void(pj_ioqueue_key_t *, void *, pj_ssize_t)", self._woken, None
-        )
-        self._wake_op = self.keep(ffi.new("pj_ioqueue_op_key_t[2]"))
-        self._wake_buffer = self.keep(ffi.new("char[]", 64))
-        self._wake_length = self.keep(ffi.new("pj_ssize_t *"))
-        out = ffi.new("void **")
-        check(
-            "pj_ioqueue_register_sock",
-            lib.pj_ioqueue_register_sock(
-                self._pool,
-                lib.pjsip_endpt_get_ioqueue(self.endpoint),
-                wake_rx.detach(),
-                ffi.NULL,
-                callbacks,
-                out,
-            ),
-        )
-        self._wake_key = out[0]
-        self._wake_tx = wake_tx
-        self._read_wake()
-
-    def _read_wake(self) -> None:
-        self._wake_length[0] = 64
-        self.library.lib.pj_ioqueue_recv(
-            self._wake_key, self._wake_op, self._wake_buffer, self._wake_length, _ALWAYS_ASYNC
-        )
+    def _ready(self, fd: int, events: int) -> None:
+        try:
+            self.streams.serve(fd, events)
+        except Exception as fault:  # noqa: BLE001 - one connection's fault must not stop the others
+            self.callback_failed(type(fault), fault, fault.__traceback__)
 
     # -- callbacks from C ----------------------------------------------------------------------
 
-    def _woken(self, _key: Any, _op: Any, _count: int) -> None:
-        if self._wake_key is not None:
-            self._read_wake()
-
-    def _received(self, rdata: Any) -> Received:
-        ffi = self.library.ffi
-        info, packet = rdata.msg_info, rdata.pkt_info
-        transport = rdata.tp_info.transport
-        reliable = bool(transport.flag & 1)  # PJSIP_TRANSPORT_RELIABLE
-        return Received(
-            raw=bytes(ffi.buffer(info.msg_buf, info.len)),
-            source=(ffi.string(packet.src_name).decode("ascii", "replace"), packet.src_port),
-            transport="tcp" if reliable else "udp",
-            connection=self.library.address(transport),
-            pointer=rdata,
-        )
-
     def _edge_request(self, rdata: Any) -> int:
-        rx = self._received(rdata)
+        rx = self.received(rdata)
         return self._apply(rx, self.handler.request_arrived(rx))
 
     def _edge_response(self, rdata: Any) -> int:
-        rx = self._received(rdata)
+        rx = self.received(rdata)
         return self._apply(rx, self.handler.response_arrived(rx))
 
     def _apply(self, rx: Received, passage: Passage) -> int:
@@ -482,28 +458,15 @@ class Agent:
         return 0
 
     def _application_request(self, rdata: Any) -> int:
-        dialog = self.library.lib.pjsip_rdata_get_dlg(rdata)
-        rx = self._received(rdata)
-        if dialog:
-            return int(self.handler.request_in_dialog(rx, self.library.address(dialog)))
-        self.handler.request_outside_dialog(rx)
+        if self.library.lib.pjsip_rdata_get_dlg(rdata):
+            return 0  # inside a dialog the invite sessions answer, once there is a transaction
+        self.handler.request_outside_dialog(self.received(rdata))
         return 1
-
-    def _transport_state(self, transport: Any, state: int, _info: Any) -> None:
-        if not transport.flag & 1:
-            return
-        names = ("connected", "disconnected", "shutdown", "gone")
-        host = self.library.text(transport.remote_name.host)
-        self.handler.connection_changed(
-            self.library.address(transport),
-            (host, transport.remote_name.port),
-            names[state] if 0 <= state < len(names) else "unknown",
-        )
 
     def _dropped(self, data: Any) -> None:
         # PJ_EIGNORED marks the blank lines that keep NAT bindings alive.
         kind = "keep_alive" if data.status == _IGNORED else "malformed"
-        self.handler.data_dropped(kind, self.library.address(data.tp))
+        self.handler.data_dropped(kind)
 
     def _logged(self, level: int, data: Any, length: int) -> None:
         """Say that PJSIP logged something, and where in PJSIP; what may be personal."""

@@ -25,6 +25,9 @@ _SUPPORT_100REL = 1
 _SUPPORT_TIMER = 2
 _SUPPORT_UPDATE = 4
 _ROLE_UAC = 0  # PJSIP_ROLE_UAC
+_TRYING = 2  # PJSIP_TSX_STATE_TRYING
+_EVENT_RX_MSG = 3  # PJSIP_EVENT_RX_MSG
+_OWN_METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK")
 _SELECT_TRANSPORT = 1  # PJSIP_TPSELECTOR_TRANSPORT
 
 
@@ -58,6 +61,9 @@ class InviteHandler(Protocol):
 
     def invite_media(self, invite: int, local: str, remote: str) -> None:
         """Take note of a finished negotiation."""
+
+    def invite_request(self, invite: int, dialog: int, rx: Received) -> None:
+        """Answer a request inside the dialog that is none of the invite usage's own."""
 
     def bye_started(self, invite: int, cause: int) -> None:
         """Take note of a BYE going out, ours or one that PJSIP sends of itself."""
@@ -153,7 +159,6 @@ class Invites:
         invite = out[0]
         if invite.dlg != dialog:
             raise SipError("pjsip_inv_session does not lie as declared; see layout.py")
-        check("usage", lib.pjsip_dlg_add_usage(dialog, self._agent.application, ffi.NULL))
         setting = ffi.new("pjsip_timer_setting *", {"min_se": timers[0], "sess_expires": timers[1]})
         check("pjsip_timer_init_session", lib.pjsip_timer_init_session(invite, setting))
         if invite.neg:
@@ -288,10 +293,16 @@ class Invites:
     def _new_session(self, session: Any, _event: Any) -> None:
         """Refuse forks: we make no calls that could fork."""
 
-    def _transaction(self, session: Any, transaction: Any, _event: Any) -> None:
-        if transaction.role != _ROLE_UAC:
-            return
+    def _transaction(self, session: Any, transaction: Any, event: Any) -> None:
         name = self._library.text(transaction.method.name)
+        if transaction.role != _ROLE_UAC:
+            # Only now can it be answered: while usages are asked, the transaction has not begun.
+            fresh = transaction.state == _TRYING and event.body.tsx_state.type == _EVENT_RX_MSG
+            if fresh and name not in _OWN_METHODS:
+                rdata = self._library.ffi.cast("pjsip_rx_data *", event.body.tsx_state.src)
+                key, dialog = self._library.address(session), self._library.address(session.dlg)
+                self._handler.invite_request(key, dialog, self._agent.received(rdata))
+            return
         final = transaction.status_code >= 200  # noqa: PLR2004 - RFC 3261 section 7.2
         if name == "BYE" and not final:
             self._handler.bye_started(self._library.address(session), session.cause)

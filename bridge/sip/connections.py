@@ -1,8 +1,7 @@
 """TCP connections: how many, from where, and which may be closed. Pure; time comes in.
 
-PJSIP's I/O queue has 64 handles (``PJ_IOQUEUE_MAX_HANDLES`` of the wheel) and watches them with
-``select``, so that room for TCP is scarce: strangers get little of it, nobody all of it, and a
-connection without a call does not keep its place for ever.
+Each takes a descriptor and memory, so there is a limit; an address that is not trusted gets little
+of it, and a connection without a call does not keep its place for ever.
 """
 
 from __future__ import annotations
@@ -41,18 +40,21 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, key: int, source: str, now: float, *, trusted: bool) -> str | None:
-        """Enter a connection; return why it must be closed again, None where it may stay."""
-        self._open[key] = _Connection(source, now)
-        self._sources[source] += 1
+    def refusal(self, source: str, *, trusted: bool) -> str | None:
+        """Say why one more connection must not be taken, and count it; None where it may."""
         reason = None
-        if len(self._open) > self.limit:
+        if len(self._open) >= self.limit:
             reason = "tcp_full"
-        elif not trusted and self._sources[source] > self.per_source:
+        elif not trusted and self._sources[source] >= self.per_source:
             reason = "tcp_source_limit"
         if reason is not None:
             self.refused[reason] += 1
         return reason
+
+    def opened(self, key: int, source: str, now: float) -> None:
+        """Enter a connection."""
+        self._open[key] = _Connection(source, now)
+        self._sources[source] += 1
 
     def source(self, key: int) -> str | None:
         """Return the address at the other end, None for an unknown connection."""

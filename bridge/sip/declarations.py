@@ -26,7 +26,7 @@ STRUCTS_CHECKED = (
     "pjsip_event",
     "pjsip_inv_session",
     "pjsip_transport",
-    "pjsip_tcp_transport_cfg",
+    "pjsip_tpfactory",
     "pjsip_cfg_t",
 )
 """Structs whose layout is proved at start; see :mod:`bridge.sip.layout`."""
@@ -72,6 +72,11 @@ void pj_log_set_log_func(void (*)(int level, const char *data, int len));
 void pj_caching_pool_init(void *cp, const void *policy, size_t max_capacity);
 void pj_caching_pool_destroy(void *cp);
 void *pj_pool_alloc(pj_pool_t *, size_t);
+void pj_pool_reset(pj_pool_t *);
+pj_status_t pj_atomic_create(pj_pool_t *, long initial, void **);
+pj_status_t pj_atomic_destroy(void *);
+pj_status_t pj_lock_create_recursive_mutex(pj_pool_t *, const char *, void **);
+pj_status_t pj_lock_destroy(void *);
 void pj_list_insert_before(void *pos, void *node);
 pj_status_t pjlib_util_init(void);
 pj_status_t pj_ioqueue_register_sock(pj_pool_t *, pj_ioqueue_t *, long sock, void *user,
@@ -121,7 +126,16 @@ typedef struct {
     char *type_name; unsigned flag; char *info; int addr_len;
     pj_sockaddr local_addr;
     pjsip_host_port local_name; pjsip_host_port remote_name; int dir;
+    pjsip_endpoint *endpt; pjsip_tpmgr *tpmgr; void *factory;
+    struct { void *user_data; int id; void *cb; int _timer_id; } idle_timer;
+    uint64_t last_recv_ts; size_t last_recv_len; void *data; unsigned initial_timeout;
+    void *send_msg; void *do_shutdown; void *destroy;
 } pjsip_transport;
+typedef struct {
+    void *prev; void *next; char obj_name[32]; pj_pool_t *pool; void *lock; int type;
+    char *type_name; unsigned flag; char *info; pj_sockaddr local_addr; pjsip_host_port addr_name;
+    void *create_transport; void *create_transport2; void *destroy;
+} pjsip_tpfactory_struct;
 typedef struct {
     struct {
         pj_pool_t *pool; pjsip_transport *transport; void *tp_data;
@@ -151,25 +165,19 @@ typedef struct {
 typedef struct { int type; pj_bool_t disable_reuse; void *transport; } pjsip_tpselector;
 
 pj_status_t pjsip_tx_data_dec_ref(pjsip_tx_data *);
-pj_status_t pjsip_tpmgr_set_state_cb(pjsip_tpmgr *,
-    void (*)(pjsip_transport *, int state, const pjsip_transport_state_info *));
+void (*pjsip_tpmgr_get_state_cb(pjsip_tpmgr *))
+    (pjsip_transport *, int state, const pjsip_transport_state_info *);
+pj_ssize_t pjsip_tpmgr_receive_packet(pjsip_tpmgr *, pjsip_rx_data *);
+pj_status_t pjsip_tpmgr_register_tpfactory(pjsip_tpmgr *, void *);
+pj_status_t pjsip_tpmgr_find_local_addr(pjsip_tpmgr *, pj_pool_t *, int type, const void *selector,
+                                        pj_str_t *address, int *port);
+pj_status_t pjsip_transport_register(pjsip_tpmgr *, pjsip_transport *);
+pj_status_t pjsip_transport_shutdown(pjsip_transport *);
+pj_status_t pjsip_transport_add_ref(pjsip_transport *);
+pj_status_t pjsip_transport_dec_ref(pjsip_transport *);
 pj_status_t pjsip_tpmgr_set_drop_data_cb(pjsip_tpmgr *, void (*)(pjsip_tp_dropped_data *));
-pj_status_t pjsip_transport_shutdown2(pjsip_transport *, pj_bool_t force);
 pj_status_t pjsip_udp_transport_attach(pjsip_endpoint *, long sock, const pjsip_host_port *,
                                        unsigned async_cnt, pjsip_transport **);
-typedef struct {
-    int af; pj_sockaddr bind_addr; pj_bool_t reuse_addr; pjsip_host_port addr_name;
-    unsigned async_cnt; int qos_type;
-    struct { uint8_t flags; uint8_t dscp_val; uint8_t so_prio; int wmm_prio; } qos_params;
-    struct {
-        unsigned cnt;
-        struct { int level; int optname; void *optval; int optlen; } options[4];
-    } sockopt_params;
-    unsigned initial_timeout;
-} pjsip_tcp_transport_cfg;
-void pjsip_tcp_transport_cfg_default(void *cfg, int af);
-pj_status_t pjsip_tcp_transport_start3(pjsip_endpoint *, const pjsip_tcp_transport_cfg *,
-                                       pjsip_tpfactory **);
 """
 
 _ENDPOINT = """
@@ -252,7 +260,6 @@ pj_status_t pjsip_dlg_create_uac(void *ua, const pj_str_t *local, const pj_str_t
     const pj_str_t *remote, const pj_str_t *target, pjsip_dialog **);
 void pjsip_dlg_dec_lock(pjsip_dialog *);
 pj_status_t pjsip_dlg_terminate(pjsip_dialog *);
-pj_status_t pjsip_dlg_add_usage(pjsip_dialog *, pjsip_module *, void *);
 pj_status_t pjsip_dlg_set_route_set(pjsip_dialog *, const void *);
 pj_status_t pjsip_dlg_set_transport(pjsip_dialog *, const pjsip_tpselector *);
 pj_status_t pjsip_dlg_create_request(pjsip_dialog *, const pjsip_method *, int cseq,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import itertools
+import resource
 import secrets
 import socket
 import threading
@@ -27,7 +28,6 @@ import structlog
 from bridge.sip._agent import Agent
 from bridge.sip._invites import Invites
 from bridge.sip._library import load
-from bridge.sip._listening import SELECT_LIMIT
 from bridge.sip._registrations import Registrations
 from bridge.sip.errors import NotRunningError, SettingsError, SipError
 from bridge.sip.layout import check_layout
@@ -237,7 +237,7 @@ class SipEndpoint:
             refused=sum(connections.refused.values()),
             idle_closed=connections.idle_closed,
             highest_fd=_lowest_free_descriptor() - 1,
-            fd_limit=SELECT_LIMIT,
+            fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
 
     # -- the SIP thread ------------------------------------------------------------------------

@@ -5,7 +5,7 @@ is compared with values that PJSIP itself put there, and the endpoint does not s
 differs:
 
 - ``pjsip_cfg_t``: the timers of RFC 3261;
-- ``pjsip_tcp_transport_cfg``: its defaults (checked where it is filled in, in ``_agent``);
+- ``pjsip_tpfactory``: ours, asked for its address by PJSIP;
 - ``pjsip_inv_session``: a session that is made and thrown away, nothing sent;
 - ``pjsip_tx_data``, ``pjsip_rx_data``, ``pjsip_msg``, ``pjsip_transport``, ``pjsip_event`` and
   ``pjsip_transaction``: an OPTIONS that the endpoint sends to itself.
@@ -14,6 +14,7 @@ differs:
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from bridge.sip._agent import Agent, Passage, Received
@@ -35,7 +36,7 @@ _OFFER = (
 _TIMERS = (500, 4000, 5000, 32000)  # T1, T2, T4 and timer D in milliseconds
 _LOCAL_OFFER = 1  # PJMEDIA_SDP_NEG_STATE_LOCAL_OFFER
 _TSX_STATE = 5  # PJSIP_EVENT_TSX_STATE
-_UDP = 1  # PJSIP_TRANSPORT_UDP
+_UDP, _TCP = 1, 2  # PJSIP_TRANSPORT_UDP and _TCP
 
 
 def build_report() -> str:
@@ -60,14 +61,15 @@ def check_layout(agent: Agent, address: str) -> None:
         LayoutMismatchError: a struct does not lie as declared.
     """
     _check_config(agent)
+    _check_factory(agent)
     _check_invite(agent)
     handler = agent.handler
     echo = _Echo(agent)
-    agent.handler = echo
+    agent.handler = agent.streams.handler = echo
     try:
         echo.run(address)
     finally:
-        agent.handler = handler
+        agent.handler = agent.streams.handler = handler
         agent.trace(on=False)
 
 
@@ -83,6 +85,30 @@ def _check_config(agent: Agent) -> None:
     timers = agent.library.lib.pjsip_sip_cfg_var.tsx
     found = (timers.t1, timers.t2, timers.t4, timers.td)
     _demand(found == _TIMERS, "pjsip_cfg_t", "tsx.t1")
+
+
+def _check_factory(agent: Agent) -> None:
+    if not agent.streams.listening:
+        return
+    library = agent.library
+    ffi, lib = library.ffi, library.lib
+    pool = lib.pjsip_endpt_create_pool(agent.endpoint, b"layout", 1000, 1000)
+    host, port = ffi.new("pj_str_t *"), ffi.new("int *")
+    manager = lib.pjsip_endpt_get_tpmgr(agent.endpoint)
+    status = lib.pjsip_tpmgr_find_local_addr(manager, pool, _TCP, ffi.NULL, host, port)
+    found = not status and port[0] == agent.port and library.text(host[0]).count(".") == 3  # noqa: PLR2004 - IPv4
+    lib.pjsip_endpt_release_pool(agent.endpoint, pool)
+    _demand(found, "pjsip_tpfactory", "addr_name")
+
+
+def _code_range(path: Path) -> range:
+    """Return the addresses at which a library's code is mapped (proc(5), maps)."""
+    for line in Path("/proc/self/maps").read_text("ascii", "replace").splitlines():
+        words = line.split()
+        if "x" in words[1] and words[-1] == str(path.resolve()):
+            first, _, last = words[0].partition("-")
+            return range(int(first, 16), int(last, 16))
+    raise LayoutMismatchError(f"{path.name} is not mapped; its functions cannot be checked")
 
 
 def _check_invite(agent: Agent) -> None:
@@ -183,6 +209,23 @@ class _Echo:
 
     # -- Handler -------------------------------------------------------------------------------
 
+    def connection_wanted(self, source: str) -> str | None:
+        """Take no TCP connection yet."""
+        del source
+        return "starting"
+
+    def connection_opened(self, connection: int, source: str) -> None:
+        """There is none."""
+
+    def connection_lost(self, connection: int) -> None:
+        """There is none."""
+
+    def connection_touched(self, connection: int) -> None:
+        """There is none."""
+
+    def stream_fault(self, reason: str) -> None:
+        """Count nothing yet."""
+
     def request_arrived(self, rx: Received) -> Passage:
         """Look at what came in; strangers that come meanwhile are swallowed."""
         if b"X-Layout: 1" not in rx.raw:
@@ -203,11 +246,6 @@ class _Echo:
         """Answer it."""
         self._agent.reply(rx, 200)
 
-    def request_in_dialog(self, rx: Received, dialog: int) -> bool:
-        """There are no dialogs yet."""
-        del rx, dialog
-        return False
-
     def message_sent(self, raw: bytes) -> None:
         """Look at the buffer of what goes out."""
         if raw.startswith(b"OPTIONS sip:layout@") and b"X-Layout: 1\r\n" in raw:
@@ -215,11 +253,8 @@ class _Echo:
         elif not raw.startswith(b"SIP/2.0"):
             self._fault = LayoutMismatchError("pjsip_tx_data does not lie as declared (buf)")
 
-    def connection_changed(self, connection: int, source: tuple[str, int], state: str) -> None:
-        """TCP is of no interest here."""
-
-    def data_dropped(self, kind: str, connection: int) -> None:
-        """Nor are keep-alives."""
+    def data_dropped(self, kind: str) -> None:
+        """Count nothing yet."""
 
     def _look_at(self, rx: Received) -> None:
         ffi, library = self._agent.library.ffi, self._agent.library
@@ -242,6 +277,14 @@ class _Echo:
         _demand(transport.key.type == _UDP and not transport.flag & 1, name, "flag")
         _demand(transport.local_name.port == self._agent.port, name, "local_name")
         _demand(library.text(transport.remote_name.host) == "0.0.0.0", name, "remote_name")  # noqa: S104 - PJSIP's own word
+        agent = self._agent
+        manager = library.lib.pjsip_endpt_get_tpmgr(agent.endpoint)
+        _demand(transport.endpt == agent.endpoint and transport.tpmgr == manager, name, "tpmgr")
+        _demand(transport.idle_timer.user_data == transport, name, "idle_timer")
+        _demand(transport.last_recv_len == rdata.pkt_info.len, name, "last_recv_len")
+        code = _code_range(library.path)
+        for field in ("send_msg", "do_shutdown", "destroy"):
+            _demand(library.address(getattr(transport, field)) in code, name, field)
 
     def _finished(self, _token: Pointer, event: Pointer) -> None:
         library = self._agent.library

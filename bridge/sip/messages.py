@@ -63,8 +63,8 @@ class SipSettings:
             Setting it also ends the open admission of private networks.
         user_agent: what ``User-Agent`` and ``Server`` say.
         tcp: listen on TCP too.
-        max_tcp: connections at once; PJSIP's I/O queue holds 64 handles in all.
-        max_tcp_per_source: connections at once from one address.
+        max_tcp: connections at once.
+        max_tcp_per_source: connections at once from an address that is not trusted by itself.
         tcp_idle_s: a connection without a call is closed after this many idle seconds.
         session_timer_s: session interval offered and accepted at most (RFC 4028), seconds.
         min_session_s: smallest session interval accepted (``Min-SE``), seconds.
@@ -77,7 +77,7 @@ class SipSettings:
     public_address: str | None = None
     user_agent: str = "dialin-bridge"
     tcp: bool = True
-    max_tcp: int = 56
+    max_tcp: int = 1000
     max_tcp_per_source: int = 8
     tcp_idle_s: float = 180.0
     session_timer_s: int = 1800
@@ -353,8 +353,7 @@ class TcpRoom:
         idle_closed: connections closed because they were idle, since the start.
         highest_fd: all descriptors of this process up to this one are taken; the next connection
             gets the one after it.
-        fd_limit: PJSIP's ``select`` cannot take a descriptor at or above this one; from there on
-            every new connection is closed.
+        fd_limit: number of descriptors that this process may have.
     """
 
     connections: int
@@ -362,4 +361,4 @@ class TcpRoom:
     refused: int
     idle_closed: int
     highest_fd: int
-    fd_limit: int = 1024
+    fd_limit: int

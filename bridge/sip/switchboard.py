@@ -43,6 +43,7 @@ from bridge.sip.wire import Message, parse_message, parse_name_address
 __all__ = ["Switchboard"]
 
 _ALLOW = ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK")
+_INFO_TYPES = (("Accept", "application/dtmf-relay, application/dtmf"),)
 _RETRY_S = 30
 
 # What is answered to methods that we do not serve: outside a dialog, inside one.
@@ -104,8 +105,6 @@ class Switchboard:
         message = parse_message(rx.raw)
         self.counters["requests"] += 1
         now = time.monotonic()
-        if rx.transport == "tcp":
-            self.connections.touched(rx.connection, now)
         if message is None:
             self._count_fault("start_line")
             return Passage(on=False)
@@ -128,8 +127,6 @@ class Switchboard:
         """Judge any response, before PJSIP's transaction layer sees it."""
         message = parse_message(rx.raw)
         self.counters["responses"] += 1
-        if rx.transport == "tcp":
-            self.connections.touched(rx.connection, time.monotonic())
         if message is None:
             self._count_fault("start_line")
             return Passage(on=False)
@@ -159,61 +156,45 @@ class Switchboard:
         elif method not in ("ACK", "CANCEL"):
             self._agent.reply(rx, 405 if method in _KNOWN_METHODS else 501, (_ALLOW,))
 
-    def request_in_dialog(self, rx: Received, dialog: int) -> bool:
-        """Answer a request that the invite usage did not take; False leaves it to PJSIP."""
-        message = parse_message(rx.raw)
-        if message is None or message.method in (
-            "INVITE",
-            "ACK",
-            "BYE",
-            "CANCEL",
-            "UPDATE",
-            "PRACK",
-        ):
-            return False
-        if message.method == "INFO":
-            status = self._info(message)
-            headers = (("Accept", "application/dtmf-relay, application/dtmf"),)
-            self._agent.respond_in_dialog(dialog, rx, status, headers if status == 415 else ())  # noqa: PLR2004
-            return True
-        status = _INSIDE.get(message.method, 405)
-        self._agent.respond_in_dialog(dialog, rx, status, () if status == 603 else (_ALLOW,))  # noqa: PLR2004
-        return True
-
     def message_sent(self, raw: bytes) -> None:
         """Take note of a message going out; only while tracing."""
         message = parse_message(raw)
         if message is not None:
             self._trace(raw, message, None, outgoing=True)
 
-    def connection_changed(self, connection: int, source: tuple[str, int], state: str) -> None:
-        """Admit a TCP connection, or forget it."""
-        if state == "gone":
-            self.connections.closed(connection)
-            return
-        if state == "disconnected":
-            for session in self._by_invite.values():
-                if session.connection == connection and session.transport == "tcp":
-                    self._invites.pin_connection(session.dialog, None)
-            return
-        if state != "connected":
-            return
-        trusted = self.admission.trusts(source[0])
-        reason = self.connections.opened(connection, source[0], time.monotonic(), trusted=trusted)
-        if reason is None and not trusted and not self.admission.challenges_strangers():
-            reason = "tcp_stranger"
-            self.admission.rejections.add(
-                source[0], "unknown_source", "connect", "tcp", time.time()
-            )
-        if reason is not None:
-            self._count_fault(reason)
-            self._agent.close_connection(connection)
+    def connection_wanted(self, source: str) -> str | None:
+        """Say why a TCP connection must not be taken, None where it may; "" is one of our own."""
+        if not source:
+            return self.connections.refusal("", trusted=True)
+        trusted = self.admission.trusts(source)
+        if not trusted and not self.admission.challenges_strangers():
+            self.admission.rejections.add(source, "unknown_source", "connect", "tcp", time.time())
+            return "tcp_stranger"
+        return self.connections.refusal(source, trusted=trusted)
 
-    def data_dropped(self, kind: str, connection: int) -> None:
+    def connection_opened(self, connection: int, source: str) -> None:
+        """Take note of a TCP connection."""
+        self.connections.opened(connection, source, time.monotonic())
+
+    def connection_lost(self, connection: int) -> None:
+        """Let calls that used a TCP connection find another way."""
+        self.connections.closed(connection)
+        for session in list(self._by_invite.values()):
+            if session.connection == connection and session.transport == "tcp":
+                session.connection = 0
+                self._invites.pin_connection(session.dialog, None)
+
+    def connection_touched(self, connection: int) -> None:
+        """Note that something came."""
+        self.connections.touched(connection, time.monotonic())
+
+    def stream_fault(self, reason: str) -> None:
+        """Count a TCP connection refused or lost by a fault."""
+        self._count_fault(reason)
+
+    def data_dropped(self, kind: str) -> None:
         """Count bytes that PJSIP could not parse."""
-        if kind == "keep_alive":
-            self.connections.touched(connection, time.monotonic())
-        else:
+        if kind != "keep_alive":
             self._count_fault(kind)
 
     # -- calls: InviteHandler ------------------------------------------------------------------
@@ -232,6 +213,23 @@ class Switchboard:
         elif state == InviteState.DISCONNECTED:
             self._over(session, session.ended_by_other(cause))
             self._forget(session)
+
+    def invite_request(self, invite: int, dialog: int, rx: Received) -> None:
+        """Answer a request inside a dialog that is none of the invite usage's own."""
+        message = parse_message(rx.raw)
+        session = self._by_invite.get(invite)
+        if message is None:
+            return
+        headers: tuple[tuple[str, str], ...] = ()
+        if message.method == "INFO":
+            status = self._info(session, message)
+            if status == 415:  # noqa: PLR2004 - Unsupported Media Type
+                headers = _INFO_TYPES
+        else:
+            status = _INSIDE.get(message.method, 405)
+            if status in (200, 405):
+                headers = (_ALLOW,)
+        self._agent.respond_in_dialog(dialog, rx, status, headers)
 
     def bye_started(self, invite: int, cause: int) -> None:
         """Take note that PJSIP itself ends a call: expiry, no ACK, 481."""
@@ -370,6 +368,7 @@ class Switchboard:
         """Do what is due each second: idle connections, undecided calls, old memories."""
         for key in self.connections.idle(now):
             self._agent.close_connection(key)
+        self._agent.keep_house(now)
         for session in list(self._by_call.values()):
             if session.phase == "waiting" and now - session.created > self.settings.unanswered_s:
                 self._count_fault("no_answer_from_bridge")
@@ -524,12 +523,11 @@ class Switchboard:
             session.bye = session.bye or message.method == "BYE"
             session.q850 = reason_q850(message) or session.q850
 
-    def _info(self, message: Message) -> int:
+    def _info(self, session: Session | None, message: Message) -> int:
         """Take a key out of an INFO request; return the status to answer with."""
         found = read_digit(message)
         if isinstance(found, int):
             return found
-        session = self._by_id.get((message.call_id, message.from_tag))
         if session is not None and session.phase == "confirmed":
             self._emit(DigitByInfo(session.call, found.digit, found.duration_ms))
         return 200
