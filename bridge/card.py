@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -10,7 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["CardFacts", "card", "local_address"]
+__all__ = ["CardFacts", "card"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +53,6 @@ def card(facts: CardFacts) -> RenderableType:
     following.add_row(Text(".venv/bin/dialin demo"), "three phones call in by themselves")
     following.add_row("Ctrl-C", "ends calls politely and stops")
     return Panel(Group(table, advice, following), title="dialin-bridge answers calls", expand=False)
-
-
-def local_address() -> str:
-    """Return the address that phones on the local network dial; nothing is sent to find it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
 
 
 def _grouped(pin: str) -> str:

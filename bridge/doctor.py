@@ -21,6 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from bridge.addresses import outward_address
+from bridge.sip.errors import SipError
+from bridge.sip.layout import build_report
+
 if TYPE_CHECKING:
     from config.settings import Settings
 
@@ -205,10 +209,8 @@ def _offered_address(settings: Settings) -> Iterator[Finding]:
     if settings.sip.public_address is not None:
         yield Finding("address in SDP", "ok", f"{settings.sip.public_address} (sip.public_address)")
         return
-    if settings.sip.bind_ip != "0.0.0.0":  # noqa: S104 - compared, not bound
-        local = settings.sip.bind_ip
-    else:
-        local = _address_towards("192.0.2.1") or "127.0.0.1"
+    bound = settings.sip.bind_ip
+    local = outward_address() if bound == "0.0.0.0" else bound  # noqa: S104 - compared, not bound
     address = ipaddress.ip_address(local)
     if address.is_loopback:
         yield Finding(
@@ -228,20 +230,7 @@ def _offered_address(settings: Settings) -> Iterator[Finding]:
         yield Finding("address in SDP", "ok", f"{local}")
 
 
-def _address_towards(remote: str) -> str | None:
-    """Return the local address of the route to `remote`; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((remote, 9))
-        except OSError:
-            return None
-        return str(probe.getsockname()[0])
-
-
 def _library() -> Iterator[Finding]:
-    from bridge.sip.errors import SipError  # noqa: PLC0415 - loads PJSIP's extension module
-    from bridge.sip.layout import build_report  # noqa: PLC0415
-
     try:
         report = build_report()
     except SipError as error:

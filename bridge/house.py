@@ -66,9 +66,8 @@ async def serve(
     async with _running(context, settings) as bridge:
         log.info("bridge ready", port=bridge.sip.port, **bridge.directory.sizes())
         on_ready(bridge)
-        waiting = asyncio.create_task(ended.wait())
-        await asyncio.wait({waiting, bridge.failed}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        bridge.failed.add_done_callback(lambda _why: ended.set())
+        await ended.wait()
         log.info("bridge stops", calls=len(bridge.calls))
         await bridge.close_calls()
     log.info("bridge stopped")

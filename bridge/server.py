@@ -200,8 +200,7 @@ class Bridge:
                 if call is not None:
                     self.traces.media_lines(call, lines)
             case _:
-                leg = getattr(event, "leg", None)
-                call = self.legs.get(leg) if leg is not None else None
+                call = self.legs.get(getattr(event, "leg", None) or 0)
                 if call is not None:
                     call.media(event)
                 elif isinstance(event, LegClosed):

@@ -23,6 +23,7 @@ from config.administration import Administration, describe
 
 __all__ = [
     "Column",
+    "Command",
     "CommandGroup",
     "complain",
     "json_option",
@@ -47,7 +48,7 @@ _WIDE: Final = 250
 """Columns where the output is no terminal: nothing is cut off in a pipe."""
 
 
-class _Command(click.Command):
+class Command(click.Command):
     """A command whose docstring is its help; a paragraph that begins "Example" keeps its lines."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own signature
@@ -60,7 +61,7 @@ class _Command(click.Command):
 class CommandGroup(click.Group):
     """A group of such commands."""
 
-    command_class = _Command
+    command_class = Command
 
 
 def report(error: BaseException) -> int | None:

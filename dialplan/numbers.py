@@ -97,8 +97,8 @@ def normalise(text: str, region: str | None = None) -> TelephoneNumber:
     found = _readings(text, region)
     if not found:
         raise NumberError(
-            f"{mask(text[:_MAX_E164])!r} is not a telephone number; write it as +46850550000, or as the bare "
-            "digits of an extension"
+            f"{mask(text[:_MAX_E164])!r} is not a telephone number; write it as +46850550000, or "
+            "as the bare digits of an extension"
         )
     return found[0]
 

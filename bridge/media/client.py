@@ -65,7 +65,7 @@ class MediaClient:
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            ours.setblocking(False)
+            ours.settimeout(0)
             descriptor = theirs.fileno()
             process = subprocess.Popen(
                 [sys.executable, "-m", "bridge.media", "--control-fd", str(descriptor)],

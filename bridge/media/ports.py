@@ -20,12 +20,6 @@ __all__ = ["LOWEST_DESCRIPTOR", "MediaPair", "open_pair"]
 LOWEST_DESCRIPTOR: Final = 1024
 """FD_SETSIZE: `select` sees descriptors below this."""
 
-SO_RXQ_OVFL: Final = 40
-"""Linux; not in the socket module. Reports what the receive buffer dropped."""
-
-SO_TIMESTAMPNS: Final = 35
-"""Linux; not in the socket module. The kernel's time of arrival, for jitter."""
-
 EXPEDITED_FORWARDING: Final = 0xB8
 """DSCP 46 in the upper six bits of the TOS octet (RFC 3246), as telephones mark voice."""
 
@@ -114,9 +108,7 @@ def _open_socket() -> socket.socket:
             ) from error
         raise
     sock = socket.socket(fileno=descriptor)
-    sock.setblocking(False)
+    sock.settimeout(0)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER // 2)  # Linux doubles it
-    sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
-    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, EXPEDITED_FORWARDING)
     return sock

@@ -232,6 +232,21 @@ class Invites:
         self._agent.add_headers(tdata[0], headers)
         lib.pjsip_inv_send_msg(session, tdata[0])
 
+    def end_stuck(self, invite: int) -> bool:
+        """Send BYE where PJSIP 2.15.1 waits for an ACK that it has had; tell whether it did.
+
+        An ACK with the INVITE's own branch and without the answer to our offer makes it want to end
+        the call, and its BYE wait for the ACK for ever.
+        """
+        ffi, lib = self._library.ffi, self._library.lib
+        session = self._session(invite)
+        if session.state != InviteState.CONNECTING or session.invite_tsx:
+            return False
+        tdata = ffi.new("pjsip_tx_data **")
+        if not lib.pjsip_dlg_create_request(session.dlg, lib.pjsip_get_bye_method(), -1, tdata):
+            lib.pjsip_dlg_send_request(session.dlg, tdata[0], -1, ffi.NULL)
+        return True
+
     def terminate(self, invite: int) -> None:
         """End a session without a word to the other side."""
         session = self._session(invite)

@@ -115,6 +115,7 @@ pjsip_msg_body *pjsip_msg_body_create(pj_pool_t *, const pj_str_t *type, const p
                                       const pj_str_t *text);
 void *pjsip_parse_hdr(pj_pool_t *, const pj_str_t *hname, char *line, size_t size, int *parsed);
 const pjsip_method *pjsip_get_options_method(void);
+const pjsip_method *pjsip_get_bye_method(void);
 
 /* sip_transport.h */
 typedef struct { pj_str_t host; int port; } pjsip_host_port;
@@ -247,6 +248,7 @@ pj_status_t pjsip_endpt_send_response2(pjsip_endpoint *, pjsip_rx_data *, pjsip_
                                        void *token, void *cb);
 pj_status_t pjsip_tsx_layer_init_module(pjsip_endpoint *);
 unsigned pjsip_tsx_layer_get_tsx_count(void);
+void pjsip_tsx_set_timers(unsigned t1, unsigned t2, unsigned t4, unsigned td);
 """
 
 _DIALOG = """

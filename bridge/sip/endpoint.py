@@ -236,7 +236,7 @@ class SipEndpoint:
             limit=connections.limit,
             refused=sum(connections.refused.values()),
             idle_closed=connections.idle_closed,
-            highest_fd=_lowest_free_descriptor() - 1,
+            highest_fd=_highest_descriptor(),
             fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         )
 
@@ -312,6 +312,7 @@ class SipEndpoint:
                 switchboard.keep_house(now)
                 self._counts = agent.counts()
             agent.poll(20 if self._stopping is not None else _POLL_MS)
+            switchboard.after_poll()
 
     def _pending(self, agent: Agent) -> bool:
         """Tell whether REGISTERs of ours wait for their answer."""
@@ -392,7 +393,6 @@ def _system_nameservers() -> list[tuple[str, int]]:
     return found[:4] or [("127.0.0.1", 53)]
 
 
-def _lowest_free_descriptor() -> int:
-    """Return the number that the next descriptor of this process will get."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        return probe.fileno()
+def _highest_descriptor() -> int:
+    """Return the highest descriptor number in use in this process."""
+    return max((int(name.name) for name in Path("/proc/self/fd").iterdir()), default=-1)

@@ -351,8 +351,7 @@ class TcpRoom:
         limit: connections allowed at once.
         refused: connections closed because there was no room, since the start.
         idle_closed: connections closed because they were idle, since the start.
-        highest_fd: all descriptors of this process up to this one are taken; the next connection
-            gets the one after it.
+        highest_fd: highest descriptor number in use in this process.
         fd_limit: number of descriptors that this process may have.
     """
 

@@ -32,6 +32,7 @@ _CAUSE_TEXT = {
     31: "Normal, unspecified",
     34: "No circuit available",
     41: "Temporary failure",
+    88: "Incompatible destination",
     42: "Switching equipment congestion",
     102: "Recovery on timer expiry",
 }

@@ -87,6 +87,7 @@ class Switchboard:
         self._by_call: dict[int, Session] = {}
         self._by_id: dict[tuple[str, str], Session] = {}
         self._arrived: tuple[Received, Message, Verdict] | None = None
+        self._acknowledged: list[tuple[str, str]] = []
         self._draining: int | None = None
 
     def attach(self, agent: Agent, invites: Invites, registrations: Registrations) -> None:
@@ -120,6 +121,8 @@ class Switchboard:
                 self._agent.close_connection(rx.connection)
             return Passage(on=False)
         self._note_end(message)
+        if message.method == "ACK":
+            self._acknowledged.append((message.call_id, message.from_tag))
         self._arrived = (rx, message, verdict)
         return Passage(on=True, body=verdict.body, sdp=verdict.sdp)
 
@@ -204,7 +207,8 @@ class Switchboard:
         session = self._by_invite.get(invite)
         if session is None:
             return
-        if state == InviteState.CONFIRMED and session.phase == "answered":
+        answered = session.phase == "answered" and session.agreed is not None
+        if state == InviteState.CONFIRMED and answered:
             session.phase = "confirmed"
             self._enter(session, "confirmed")
             self._emit(CallConfirmed(session.call))
@@ -363,6 +367,20 @@ class Switchboard:
         else:
             self.traces[number] = trace
         self._agent.trace(on=bool(self.traces))
+
+    def after_poll(self) -> None:
+        """Look after calls whose ACK has come, once PJSIP is done with it."""
+        for key in self._acknowledged:
+            session = self._by_id.get(key)
+            if session is None or session.agreed is not None:
+                continue
+            unanswered = CallEnded(session.call, "network", 488, None, "no_answer_to_offer")
+            if self._invites.end_stuck(session.invite):
+                self._over(session, unanswered)
+            elif self._invites.state(session.invite) == InviteState.CONFIRMED:
+                self._over(session, unanswered)
+                self._invites.end(session.invite, 488, headers=(cause_header(88),))
+        self._acknowledged.clear()
 
     def keep_house(self, now: float) -> None:
         """Do what is due each second: idle connections, undecided calls, old memories."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -73,6 +74,18 @@ class Desk:
     def address(self) -> tuple[str, int]:
         """Where the endpoint listens."""
         return ("127.0.0.1", self.endpoint.port)
+
+    @contextlib.contextmanager
+    def quick_timers(self) -> Iterator[None]:
+        """Run with T1 at 50 ms, so that what waits for 64 T1 takes 3.2 s."""
+        agent = self.endpoint._agent
+        assert agent is not None
+        set_timers = agent.library.lib.pjsip_tsx_set_timers
+        set_timers(50, 400, 500, 3200)
+        try:
+            yield
+        finally:
+            set_timers(500, 4000, 5000, 32000)
 
     def accept(self, call: IncomingCall) -> None:
         """Answer a call as the bridge would."""

@@ -1,0 +1,80 @@
+"""``dialin status``: what the running bridge does at this moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from config.administration import Administration
+from config.console import (
+    Command,
+    json_option,
+    pass_administration,
+    show_json,
+    show_record,
+    show_table,
+)
+
+__all__ = ["status"]
+
+
+@click.command(cls=Command)
+@json_option
+@pass_administration
+def status(administration: Administration[Any], /, *, as_json: bool) -> None:
+    """Show calls, conferences, trunks and the media process of the running bridge.
+
+    Examples:
+      dialin status
+      dialin status --json
+    """
+    now = administration.perform("status")
+    if as_json:
+        show_json(now)
+        return
+    tick = now["media"]["tick_ms"]
+    show_record(
+        {
+            "process": now["pid"],
+            "up": f"{now['uptime_s'] // 3600} h {now['uptime_s'] % 3600 // 60} min",
+            "SIP port": now["sip"]["port"],
+            "calls": now["calls"],
+            "conferences": now["conferences"],
+            "tick": _tick(tick),
+            "lost by the bridge": now["media"]["lost_by_bridge"],
+            "media process replaced": now["media"]["replaced"],
+            "records go to": now["records"]["writing_to"],
+            "TCP connections": f"{now['sip']['tcp']['connections']} of {now['sip']['tcp']['limit']}",
+        }
+    )
+    if now["registrations"]:
+        columns = [("Trunk", "trunk"), ("Registration", "state"), ("SIP", "status")]
+        show_table(columns, now["registrations"], empty="")
+    columns = [
+        ("Conference", "name"),
+        ("Started", "started_at"),
+        ("People", "people"),
+        ("Waiting", "waiting"),
+        ("Talking", "talking"),
+    ]
+    show_table(columns, now["running_conferences"], empty="No conference is running.")
+    if now["running_calls"]:
+        columns = [
+            ("Call", "call"),
+            ("Number", "number"),
+            ("Trunk", "trunk"),
+            ("Conference", "conference"),
+            ("Role", "role"),
+            ("Codec", "codec"),
+            ("Hold", "on_hold"),
+            ("Lost", "lost"),
+            ("Jitter ms", "jitter_ms"),
+        ]
+        show_table(columns, now["running_calls"], empty="")
+
+
+def _tick(tick: dict[str, float | None]) -> str:
+    if tick["p95"] is None:
+        return "-"
+    return f"{tick['p50']:.1f} ms median, {tick['p95']:.1f} ms p95, of 20 ms"

@@ -1,0 +1,114 @@
+"""The control socket, seen from the media process: never waits, and all it holds is bounded."""
+
+import contextlib
+import os
+import socket
+import struct
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from bridge.media.counters import Counters
+from bridge.media.messages import Command, Event
+
+__all__ = ["ControlChannel"]
+
+COMMANDS_PER_TICK: Final = 128
+"""Commands read in a tick: 6,400 a second, a hundred times what fifty calls a second need."""
+
+EVENT_LIMIT: Final = 8192
+"""Events that wait while control does not read; more are dropped and counted."""
+
+EVENTS_PER_PACKET: Final = 16
+_LARGEST_COMMAND: Final = 131_072
+_DESCRIPTORS: Final = 8
+_ANCILLARY: Final = socket.CMSG_SPACE(_DESCRIPTORS * 4)
+
+
+class ControlChannel:
+    """Reads commands and writes events.
+
+    Args:
+        channel: our end of the socket pair.
+        counters: counts what is odd.
+    """
+
+    def __init__(self, channel: socket.socket, counters: Counters) -> None:
+        channel.settimeout(0)
+        self._channel = channel
+        self._counters = counters
+        self._decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._events: deque[Event] = deque()
+        self._unsent: bytes | None = None
+        self.ended = False
+
+    def read(self) -> list[tuple[Command, list[int]]]:
+        """Return the commands that came, with their descriptors; sets `ended` at the end."""
+        commands: list[tuple[Command, list[int]]] = []
+        for _ in range(COMMANDS_PER_TICK):
+            try:
+                data, ancillary, flags, _ = self._channel.recvmsg(_LARGEST_COMMAND, _ANCILLARY)
+            except BlockingIOError:
+                break
+            except OSError:
+                self.ended = True
+                break
+            fds = _descriptors(ancillary)
+            if not data:
+                self.ended = True
+                _close(fds)
+                break
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                self._counters.descriptors_lost += 1
+                _close(fds)
+                continue
+            try:
+                commands.append((self._decoder.decode(data), fds))
+            except msgspec.MsgspecError:
+                self._counters.commands_malformed += 1
+                _close(fds)
+        return commands
+
+    def put(self, event: Event) -> None:
+        """Queue an event, or drop and count it when control has stopped reading."""
+        if len(self._events) >= EVENT_LIMIT:
+            self._counters.events_dropped += 1
+            return
+        self._events.append(event)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the socket takes it."""
+        while self._unsent is not None or self._events:
+            if self._unsent is None:
+                count = min(EVENTS_PER_PACKET, len(self._events))
+                self._unsent = self._encoder.encode([self._events.popleft() for _ in range(count)])
+            try:
+                self._channel.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.ended = True
+                return
+            self._unsent = None
+
+    def close(self) -> None:
+        """Send the last words as far as they go, and close."""
+        self.flush()
+        self._channel.close()
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    fds: list[int] = []
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            count = len(data) // 4
+            fds.extend(struct.unpack(f"@{count}i", data[: 4 * count]))
+    return fds
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)

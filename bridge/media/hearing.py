@@ -1,0 +1,162 @@
+"""What each leg hears, as octets: the room, what is played to it, or silence.
+
+Most legs are done in bulk: speakers each with an encoding of their own, a room's listeners with one
+encoding they share. The rest is made apart and put over it: legs to whom something is played, and
+speakers whose codec is not the one most legs have.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import CODECS, FRAME, decode, encode
+from bridge.media.legs import Legs
+from bridge.media.mix import clip, hear_others, sum_rooms
+from bridge.media.playout import PlayoutStore, Reading
+from bridge.media.seating import Seating
+from bridge.media.speech import MIX, REPLACE, Players
+
+__all__ = ["Hearing"]
+
+
+class Hearing(Rows):
+    """Buffers of a tick, by position in the seating.
+
+    Args:
+        capacity: legs to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.octets: npt.NDArray[np.uint8] = self.column("octets", np.uint8, FRAME)
+        self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
+        self.heard: npt.NDArray[np.float32] = self.column("heard", np.float32, FRAME)
+        self.samples: npt.NDArray[np.int16] = self.column("samples", np.int16, FRAME)
+        self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
+        self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
+        self.rooms = np.zeros((1, FRAME), np.float32)
+
+    def grow_rooms(self, capacity: int) -> None:
+        """Make place for the sums of so many rooms."""
+        if capacity > len(self.rooms):
+            self.rooms = np.zeros((2 * capacity, FRAME), np.float32)
+
+    def decode(
+        self, seating: Seating, reading: Reading, store: PlayoutStore
+    ) -> npt.NDArray[np.float32]:
+        """Decode what the speakers say.
+
+        Args:
+            seating: who sits where.
+            reading: the rows of the store to hear.
+            store: the store.
+
+        Returns:
+            float32, `(speakers, 160)`, 16-bit scale: a view of `pcm`.
+        """
+        n = seating.speakers
+        octets, pcm = self.octets[:n], self.pcm[:n]
+        frames = store.octets.reshape(-1, FRAME)
+        np.take(frames, reading.index[:n], axis=0, out=octets, mode="clip")
+        decode(seating.codec, octets, pcm)
+        for codec, chosen in seating.strange_in:
+            if len(chosen):
+                decoded = np.empty((len(chosen), FRAME), np.float32)
+                decode(codec, octets[chosen], decoded)
+                pcm[chosen] = decoded
+        return pcm
+
+    def mix(self, seating: Seating, chimes: Players) -> None:
+        """Sum each room, add what is played to all of it, and take each speaker out."""
+        sum_rooms(seating, self.pcm, self.rooms)
+        rooms = np.flatnonzero(chimes.active)
+        if len(rooms):
+            self.rooms[rooms] += chimes.render(rooms)
+        hear_others(seating, self.pcm, self.rooms, self.heard)
+
+    def play(
+        self, seating: Seating, legs: Legs, foreground: Players, background: Players
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+        """Make what the legs hear that cannot be done in bulk.
+
+        Args:
+            seating: who sits where.
+            legs: who hears.
+            foreground: prompts.
+            background: music.
+
+        Returns:
+            Positions, intp `(k,)`, and what they hear, float32 `(k, 160)`, unclipped.
+        """
+        front = np.flatnonzero(foreground.active)
+        replaced = self.playing
+        replaced[:] = False
+        replaced[front[foreground.mode[front] == REPLACE]] = True
+        # Music pauses where it is not heard, and goes on from there.
+        back = np.flatnonzero(background.active)
+        back = back[~replaced[back]]
+        in_room = (legs.room[back] >= 0) & legs.hears[back]
+        back = back[~in_room | (background.mode[back] == MIX)]
+
+        special = np.zeros(legs.capacity, np.bool_)
+        special[front] = True
+        special[back] = True
+        special[seating.order[seating.strange_out]] = True
+        rows = np.flatnonzero(special)
+        if not len(rows):
+            return rows, self.heard[:0]
+        positions = seating.position[rows]
+        place = np.zeros(legs.capacity, np.intp)
+        place[rows] = np.arange(len(rows))
+
+        frames = np.zeros((len(rows), FRAME), np.float32)
+        hears = (legs.room[rows] >= 0) & legs.hears[rows] & ~replaced[rows]
+        speaking = hears & (positions < seating.speakers)
+        frames[speaking] = self.heard[positions[speaking]]
+        listening = hears & ~speaking
+        frames[listening] = self.rooms[legs.room[rows[listening]]]
+        if len(back):
+            frames[place[back]] += background.render(back)
+        if len(front):
+            frames[place[front]] += foreground.render(front)
+        return positions, frames
+
+    def encode(
+        self,
+        seating: Seating,
+        legs: Legs,
+        positions: npt.NDArray[np.intp],
+        frames: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.uint8]:
+        """Clip and encode everything.
+
+        Args:
+            seating: who sits where.
+            legs: says the codecs.
+            positions: intp, `(k,)`: positions that `play` made.
+            frames: float32, `(k, 160)`: what they hear.
+
+        Returns:
+            uint8, `(n, 160)`, by position: a view of `codes`.
+        """
+        n = seating.speakers
+        clip(self.heard[:n], self.samples[:n])
+        encode(seating.codec, self.samples[:n], self.codes[:n])
+        for codec, rooms, listening, which in seating.listening_to:
+            self.codes[listening] = self._encode(codec, self.rooms[rooms])[which]
+        self.codes[seating.deaf] = seating.deaf_code[:, None]
+        if len(positions):
+            codecs = legs.codec[seating.order[positions]]
+            for codec in range(len(CODECS)):
+                chosen = np.flatnonzero(codecs == codec)
+                if len(chosen):
+                    self.codes[positions[chosen]] = self._encode(codec, frames[chosen])
+        return self.codes[: len(seating)]
+
+    @staticmethod
+    def _encode(codec: int, sums: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        samples = np.empty(sums.shape, np.int16)
+        codes = np.empty(sums.shape, np.uint8)
+        clip(sums, samples)
+        encode(codec, samples, codes)
+        return codes

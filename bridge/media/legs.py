@@ -1,0 +1,132 @@
+"""The legs: which row is whose, what was negotiated, and who is in which room."""
+
+import heapq
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import codec_index
+from bridge.media.messages import LegMedia
+
+__all__ = ["ALONE", "NO_PAYLOAD_TYPE", "Legs", "Rooms"]
+
+ALONE: Final = -1
+"""Room index of a leg in no room."""
+
+NO_PAYLOAD_TYPE: Final = 255
+"""No packet has it: payload types end at 127."""
+
+
+class Legs(Rows):
+    """Rows of the legs and what was negotiated for them.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.leg: npt.NDArray[np.int64] = self.column("leg", np.int64, fill=-1)
+        self.open: npt.NDArray[np.bool_] = self.column("open", np.bool_)
+        self.codec: npt.NDArray[np.uint8] = self.column("codec", np.uint8)
+        self.payload_type: npt.NDArray[np.int64] = self.column(
+            "payload_type", np.int64, fill=NO_PAYLOAD_TYPE
+        )
+        self.dtmf_payload_type: npt.NDArray[np.int64] = self.column(
+            "dtmf_payload_type", np.int64, fill=NO_PAYLOAD_TYPE
+        )
+        self.cn_payload_type: npt.NDArray[np.int64] = self.column(
+            "cn_payload_type", np.int64, fill=NO_PAYLOAD_TYPE
+        )
+        self.tx: npt.NDArray[np.bool_] = self.column("tx", np.bool_)
+        self.rx: npt.NDArray[np.bool_] = self.column("rx", np.bool_)
+        self.halves: npt.NDArray[np.bool_] = self.column("halves", np.bool_)
+        self.room: npt.NDArray[np.intp] = self.column("room", np.intp, fill=ALONE)
+        self.speaks: npt.NDArray[np.bool_] = self.column("speaks", np.bool_, fill=1)
+        self.hears: npt.NDArray[np.bool_] = self.column("hears", np.bool_, fill=1)
+        self.row_of: dict[int, int] = {}
+        self._free = list(range(capacity))
+
+    def __len__(self) -> int:
+        return len(self.row_of)
+
+    @property
+    def full(self) -> bool:
+        """No row is free: all tables must grow before the next leg opens."""
+        return not self._free
+
+    def grow(self, capacity: int) -> None:
+        """Add rows; the lowest free one is taken first, so that tables stay dense."""
+        for row in range(self.capacity, capacity):
+            heapq.heappush(self._free, row)
+        super().grow(capacity)
+
+    def take(self, leg: int, media: LegMedia) -> int:
+        """Give a leg a row; there must be a free one."""
+        row = heapq.heappop(self._free)
+        self.reset(row)
+        self.leg[row] = leg
+        self.open[row] = True
+        self.row_of[leg] = row
+        self.negotiate(row, media)
+        return row
+
+    def negotiate(self, row: int, media: LegMedia) -> None:
+        """Apply what offer and answer agreed on."""
+
+        def number(payload_type: int | None) -> int:
+            return NO_PAYLOAD_TYPE if payload_type is None else payload_type
+
+        self.codec[row] = codec_index(media.codec)
+        self.payload_type[row] = media.payload_type
+        self.dtmf_payload_type[row] = number(media.dtmf_payload_type)
+        self.cn_payload_type[row] = number(media.cn_payload_type)
+        self.tx[row] = media.tx
+        self.rx[row] = media.rx
+        self.halves[row] = media.tx_ptime_ms == 10  # noqa: PLR2004 - the other one is 20
+
+    def release(self, row: int) -> None:
+        """Free a leg's row."""
+        del self.row_of[int(self.leg[row])]
+        self.reset(row)
+        heapq.heappush(self._free, row)
+
+
+class Rooms:
+    """Rooms by compact index. A room exists while a leg is in it."""
+
+    def __init__(self) -> None:
+        self.index_of: dict[int, int] = {}
+        self.room_of: dict[int, int] = {}
+        self._members: dict[int, int] = {}
+        self._free: list[int] = []
+        self.capacity = 0
+
+    def __len__(self) -> int:
+        return len(self.index_of)
+
+    def enter(self, room: int) -> int:
+        """Count a leg in and return the room's index."""
+        index = self.index_of.get(room)
+        if index is None:
+            if not self._free:
+                heapq.heappush(self._free, self.capacity)
+                self.capacity += 1
+            index = heapq.heappop(self._free)
+            self.index_of[room] = index
+            self.room_of[index] = room
+            self._members[index] = 0
+        self._members[index] += 1
+        return index
+
+    def leave(self, index: int) -> bool:
+        """Count a leg out; return whether the room has ended with it."""
+        self._members[index] -= 1
+        if self._members[index]:
+            return False
+        del self._members[index]
+        del self.index_of[self.room_of.pop(index)]
+        heapq.heappush(self._free, index)
+        return True

@@ -1,0 +1,142 @@
+"""RTP packets to the legs: constant SSRC, sequence numbers and time stamps without a gap.
+
+A packet goes to every leg in every tick, silence too, so that NAT bindings stay open and no
+telephone takes the call for dead. The time stamp runs on while nothing is sent (hold, a tick that
+was left out), the sequence number does not, and the marker bit says that a talk spurt begins
+(RFC 3551 section 4.1).
+
+A leg that negotiated 10 ms gets the first half of its frame in the tick and the other ten
+milliseconds later.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import FRAME
+from bridge.media.legs import Legs
+from bridge.media.rtp import HEADER
+from bridge.media.seating import Seating
+
+__all__ = ["HALF_PACKET", "PACKET", "Outgoing"]
+
+PACKET: Final = HEADER + FRAME
+HALF_PACKET: Final = HEADER + FRAME // 2
+
+_VERSION_2: Final = 0x80
+_MARKER: Final = 0x80
+_WORDS: Final = PACKET // 4
+_HALF: Final = FRAME // 2
+
+
+class Outgoing(Rows):
+    """The sending state of each leg and the packets of a tick.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.ssrc: npt.NDArray[np.int64] = self.column("ssrc", np.int64)
+        self.sequence: npt.NDArray[np.int64] = self.column("sequence", np.int64)
+        self.timestamp: npt.NDArray[np.int64] = self.column("timestamp", np.int64)
+        self.marker: npt.NDArray[np.bool_] = self.column("marker", np.bool_, fill=1)
+        self.packets_sent: npt.NDArray[np.int64] = self.column("packets_sent", np.int64)
+        self.octets_sent: npt.NDArray[np.int64] = self.column("octets_sent", np.int64)
+        # By position in the seating, not by row.
+        self.packets: npt.NDArray[np.uint8] = self.column("packets", np.uint8, PACKET)
+        self.second_halves: npt.NDArray[np.uint8] = self.column(
+            "second_halves", np.uint8, HALF_PACKET
+        )
+        self._sending = np.empty(0, np.intp)
+        self._idle = np.empty(0, np.intp)
+        self._halved = np.empty(0, np.intp)
+        self._each = np.empty(0, np.int64)
+        self._marked = np.empty(0, np.intp)
+
+    def open(self, row: int, ssrc: int, sequence: int, timestamp: int) -> None:
+        """Begin to send to a leg with these."""
+        self.reset(row)
+        self.ssrc[row] = ssrc
+        self.sequence[row] = sequence
+        self.timestamp[row] = timestamp
+
+    def plan(self, seating: Seating, legs: Legs, reachable: npt.NDArray[np.bool_]) -> None:
+        """Write what stays the same until the next plan.
+
+        Args:
+            seating: who sits where.
+            legs: who may be sent to.
+            reachable: bool, `(legs,)`: legs whose address is known.
+        """
+        order = seating.order
+        n = len(order)
+        sending = legs.tx[order] & reachable[order]
+        self._sending = np.flatnonzero(sending)
+        self._idle = order[~sending]
+        self.marker[self._idle] = True
+        self._halved = np.flatnonzero(sending & legs.halves[order])
+        self._each = np.where(legs.halves[order[self._sending]], 2, 1)
+        self._marked = np.empty(0, np.intp)
+        for packets, positions in (
+            (self.packets, np.arange(n)),
+            (self.second_halves, self._halved),
+        ):
+            k = len(positions)
+            packets[:k, 0] = _VERSION_2
+            packets[:k, 1] = legs.payload_type[order[positions]]
+            packets[:k, 8:HEADER] = (
+                self.ssrc[order[positions]].astype(">u4").view(np.uint8).reshape(-1, 4)
+            )
+
+    @property
+    def sending(self) -> npt.NDArray[np.intp]:
+        """Positions that are sent to, intp."""
+        return self._sending
+
+    @property
+    def halved(self) -> npt.NDArray[np.intp]:
+        """Positions that get two packets, intp; row k of `second_halves` is for the k-th."""
+        return self._halved
+
+    def fill(self, seating: Seating, codes: npt.NDArray[np.uint8]) -> None:
+        """Put headers and payload into the packets of this tick.
+
+        Args:
+            seating: who sits where.
+            codes: uint8, `(n, 160)`, by position.
+        """
+        order = seating.order
+        n = len(order)
+        packets = self.packets[:n]
+        words = packets.view(">u4")
+        timestamp = self.timestamp[order]
+        packets[:, HEADER:] = codes
+        words[:, 1] = timestamp
+        packets.view(">u2")[:, 1] = self.sequence[order]
+        packets[self._marked, 1] &= ~_MARKER & 0xFF
+        self._marked = np.flatnonzero(self.marker[order])
+        if len(self._marked):
+            packets[self._marked, 1] |= _MARKER
+            self.marker[order] = False
+            self.marker[self._idle] = True
+        halved = self._halved
+        if len(halved):
+            second = self.second_halves[: len(halved)]
+            rows = order[halved]
+            second[:, HEADER:] = codes[halved, _HALF:]
+            second.view(">u4")[:, 1] = (timestamp[halved] + _HALF) & 0xFFFF_FFFF
+            second.view(">u2")[:, 1] = (self.sequence[rows] + 1) & 0xFFFF
+        self.timestamp[order] = (timestamp + FRAME) & 0xFFFF_FFFF
+        rows = order[self._sending]
+        self.sequence[rows] = (self.sequence[rows] + self._each) & 0xFFFF
+        self.packets_sent[rows] += self._each
+        self.octets_sent[rows] += FRAME
+
+    def jump(self, rows: npt.NDArray[np.intp], ticks: int) -> None:
+        """Let time run on over ticks in which nothing was sent."""
+        self.timestamp[rows] = (self.timestamp[rows] + ticks * FRAME) & 0xFFFF_FFFF
+        self.marker[rows] = True

@@ -1,0 +1,489 @@
+"""The default transport: one UDP socket per leg, connected as soon as its source is known.
+
+A connected leg costs one `recv_into` and one `send` per packet, into and out of rows allocated
+beforehand; these two loops are the only ones over legs in a tick. The kernel drops what comes from
+elsewhere. A leg not yet connected, or quiet for `QUIET_TICKS` and disconnected again, is read with
+`recvfrom_into`, and `latching` judges every packet::
+
+            first packet of the SDP's address, or of a source that proved itself
+    judged ────────────────────────────────────────────────────────────────────► connected
+       ▲              (connect, then drain what was queued before, by source)        │
+       └─────────────────────────── nothing for two seconds ────────────────────────┘
+
+In every tick one leg in `TIMED_SHARE` is read with `recvmsg_into`, which also tells the kernel's
+time of arrival, for jitter. What receive buffers dropped is asked of each socket now and then
+(SO_MEMINFO): the very count that SO_RXQ_OVFL attaches to packets, but exact also when none follow.
+"""
+
+import errno
+import functools
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._libc import disconnect
+from bridge.media.counters import Counters, LegCounters
+from bridge.media.latching import Latch, Source, Verdict
+from bridge.media.messages import LegMedia
+from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
+from bridge.media.rtp import PACKET_ROW, Arrivals
+from bridge.media.seating import Seating
+from bridge.media.transport import Latched
+
+__all__ = ["QUIET_TICKS", "READS_PER_TICK", "OwnSockets"]
+
+READS_PER_TICK: Final = 16
+"""Packets taken from one leg in a tick: 800 a second, eight times what 10 ms need. A flood beyond
+it fills only its own leg's receive buffer."""
+
+QUIET_TICKS: Final = 100
+"""Two seconds without a packet before a leg may be latched anew."""
+
+TIMED_SHARE: Final = 8
+"""One leg in so many is timed in a tick: each leg about six times a second."""
+
+RTCP_PER_TICK: Final = 64
+"""RTCP packets taken in a tick, of all legs: several times what a thousand legs send."""
+
+_RTCP_ROW: Final = 1500
+DROPS_SHARE: Final = 50
+"""One leg in so many is asked in a tick what its buffer dropped: each leg once a second."""
+
+_SO_TIMESTAMPNS: Final = 35
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("@9I")
+_DROPS: Final = 8  # SK_MEMINFO_DROPS
+_TIMESPEC: Final = struct.Struct("@qq")
+_ANCILLARY: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+_PEER_ERRORS: Final = frozenset(
+    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPROTO, errno.ENOPROTOOPT}
+)
+"""What ICMP messages about the peer become."""
+
+Read = Callable[[memoryview], int]
+
+
+class _Leg:
+    """The sockets of one leg, and how its source stands."""
+
+    __slots__ = ("connected", "dropped", "latch", "row", "rtcp", "rtcp_named", "rtcp_seen", "rtp")
+
+    def __init__(self, row: int, rtp: socket.socket, rtcp: socket.socket, latch: Latch) -> None:
+        self.row = row
+        self.rtp = rtp
+        self.rtcp = rtcp
+        self.latch = latch
+        self.connected = False
+        self.rtcp_named: Source | None = None
+        self.rtcp_seen: Source | None = None
+        self.dropped = 0
+
+
+class OwnSockets:
+    """A socket pair per leg.
+
+    Args:
+        capacity: rows to begin with.
+        counters: of the process.
+        leg_counters: of each leg.
+    """
+
+    def __init__(self, capacity: int, counters: Counters, leg_counters: LegCounters) -> None:
+        self._counters = counters
+        self._leg_counters = leg_counters
+        self._legs: list[_Leg | None] = [None] * capacity
+        self._by_descriptor: dict[int, _Leg] = {}
+        # By descriptor, so that the loop needs no look-up by leg.
+        self._reads: list[Read] = []
+        self._row_of = np.zeros(0, np.intp)
+        self._connected = select.epoll()
+        self._judged = select.epoll()
+        self._rtcp = select.epoll()
+        self._last_heard = np.zeros(capacity, np.int64)
+        self._is_connected = np.zeros(capacity, np.bool_)
+        self._reachable = np.zeros(capacity, np.bool_)
+        self._changed = True
+        self._latched: list[Latched] = []
+        self._sends: list[Callable[[memoryview], int]] = []
+        self._send_views: list[memoryview] = []
+        self._sends_to: list[tuple[_Leg, memoryview]] = []
+        self._second_sends: list[tuple[_Leg, memoryview]] = []
+        # Of the running tick.
+        self._lengths: list[int] = []
+        self._descriptors: list[int] = []
+        self._timed: list[tuple[int, float]] = []
+        self._rtcp_buffer = bytearray(_RTCP_ROW)
+        self._allocate(capacity)
+
+    def _allocate(self, capacity: int) -> None:
+        """Make rows for the packets of a tick: two each, and what one flooding leg may add."""
+        self._packet_rows = 2 * capacity + 64 * READS_PER_TICK
+        self._packets = np.zeros((self._packet_rows, PACKET_ROW), np.uint8)
+        whole = memoryview(self._packets).cast("B")
+        self._views = [
+            whole[start : start + PACKET_ROW] for start in range(0, len(whole), PACKET_ROW)
+        ]
+        self._capacity = capacity
+
+    # --- legs ---------------------------------------------------------------------------------
+
+    def grow(self, capacity: int) -> None:
+        """Make place for so many rows."""
+        self._legs.extend([None] * (capacity - self._capacity))
+        for name in ("_last_heard", "_is_connected", "_reachable"):
+            old = getattr(self, name)
+            new = np.zeros(capacity, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+        self._allocate(capacity)
+        self._changed = True
+
+    def open(self, row: int, media: LegMedia, fds: list[int]) -> None:
+        """Take a leg's RTP and RTCP descriptors.
+
+        Raises:
+            OSError: they are no UDP sockets; they have been closed.
+        """
+        rtp, rtcp = (socket.socket(fileno=fd) for fd in fds)
+        try:
+            for sock in (rtp, rtcp):
+                if (sock.family, sock.type) != (socket.AF_INET, socket.SOCK_DGRAM):
+                    raise OSError(f"descriptor {sock.fileno()} is {sock.family!r} {sock.type!r}")
+                sock.settimeout(0)
+            rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
+            leg.rtcp_named = media.remote_rtcp
+            descriptor = rtp.fileno()
+            while len(self._reads) <= descriptor:
+                self._reads.append(_closed)
+            if len(self._row_of) <= descriptor:
+                self._row_of = np.resize(self._row_of, 2 * descriptor + 64)
+            self._judged.register(descriptor, select.EPOLLIN)
+            self._rtcp.register(rtcp.fileno(), select.EPOLLIN)
+        except OSError:
+            rtp.close()
+            rtcp.close()
+            raise
+        self._legs[row] = leg
+        self._by_descriptor[descriptor] = leg
+        self._by_descriptor[rtcp.fileno()] = leg
+        self._reads[descriptor] = rtp.recv_into
+        self._row_of[descriptor] = row
+        self._is_connected[row] = False
+        self._update_reachable(leg)
+
+    def change(self, row: int, media: LegMedia) -> None:
+        """Apply what was negotiated anew; media that moved must latch anew."""
+        leg = self._leg(row)
+        leg.rtcp_named = media.remote_rtcp or leg.rtcp_named
+        if leg.latch.rename(media.remote_rtp, _payload_types(media)):
+            leg.rtcp_seen = None
+            self._release(leg)
+        self._update_reachable(leg)
+
+    def close(self, row: int) -> None:
+        """Close a leg's sockets; what its receive buffer dropped is counted to the end."""
+        leg = self._leg(row)
+        self._count_drops(leg)
+        descriptor = leg.rtp.fileno()
+        del self._by_descriptor[descriptor]
+        del self._by_descriptor[leg.rtcp.fileno()]
+        (self._connected if leg.connected else self._judged).unregister(descriptor)
+        self._rtcp.unregister(leg.rtcp.fileno())
+        self._reads[descriptor] = _closed
+        leg.rtp.close()
+        leg.rtcp.close()
+        self._legs[row] = None
+        self._is_connected[row] = False
+        self._reachable[row] = False
+        self._changed = True
+
+    def _leg(self, row: int) -> _Leg:
+        leg = self._legs[row]
+        if leg is None:
+            raise LookupError(f"row {row} has no sockets")
+        return leg
+
+    def _update_reachable(self, leg: _Leg) -> None:
+        self._reachable[leg.row] = leg.connected or leg.latch.target is not None
+        self._changed = True
+
+    def _count_drops(self, leg: _Leg) -> None:
+        try:
+            data = leg.rtp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        except OSError:
+            self._counters.read_errors += 1
+            return
+        if len(data) == _MEMINFO.size:
+            dropped: int = _MEMINFO.unpack(data)[_DROPS]
+            self._counters.rxq_overflow += (dropped - leg.dropped) & 0xFFFF_FFFF
+            leg.dropped = dropped
+
+    # --- receiving ----------------------------------------------------------------------------
+
+    def receive(self, tick: int) -> Arrivals:
+        """Return the packets that came, bounded per leg and tick."""
+        lengths, descriptors = self._lengths, self._descriptors
+        for queue in (lengths, descriptors, self._timed):
+            queue.clear()
+        timed = [
+            leg for leg in self._legs[tick % TIMED_SHARE :: TIMED_SHARE] if leg and leg.connected
+        ]
+        for leg in timed:
+            self._reads[leg.rtp.fileno()] = functools.partial(self._read_timed, leg.rtp)
+        self._receive_judged()
+        for turn in range(READS_PER_TICK):
+            room = self._packet_rows - len(lengths)
+            ready = self._connected.poll(0, min(room, self._capacity)) if room else []
+            if not ready:
+                break
+            self._read_all(ready)
+            self._counters.reads_bounded += turn == READS_PER_TICK - 1
+        for leg in timed:
+            self._reads[leg.rtp.fileno()] = leg.rtp.recv_into
+        return self._arrivals(tick)
+
+    def _read_all(self, ready: list[tuple[int, int]]) -> None:
+        """Read one packet of each of the sockets that have one."""
+        reads, views = self._reads, self._views
+        lengths, descriptors = self._lengths, self._descriptors
+        queue = iter(ready)
+        at = len(lengths)
+        while True:
+            try:
+                for descriptor, _ in queue:
+                    lengths.append(reads[descriptor](views[at]))
+                    descriptors.append(descriptor)
+                    at += 1
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._count_error(error, "read_errors")
+            else:
+                return
+
+    def _count_error(self, error: OSError, ours: str) -> None:
+        """Count a socket's error as the peer's if ICMP brought it, else under the given name."""
+        name = "peer_refused" if error.errno in _PEER_ERRORS else ours
+        setattr(self._counters, name, getattr(self._counters, name) + 1)
+
+    def _arrivals(self, tick: int) -> Arrivals:
+        rows = self._row_of[np.array(self._descriptors, np.intp)]
+        self._last_heard[rows] = tick
+        timed = self._timed
+        return Arrivals(
+            octets=self._packets,
+            lengths=np.array(self._lengths, np.int64),
+            rows=rows,
+            timed=np.array([at for at, _ in timed], np.intp),
+            times=np.array([time for _, time in timed], np.float64),
+        )
+
+    def _read_timed(self, rtp: socket.socket, view: memoryview) -> int:
+        """Read as `recv_into` does, and note the time of arrival."""
+        length, ancillary, _, _ = rtp.recvmsg_into([view], _ANCILLARY)
+        for _, kind, data in ancillary:
+            if kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                self._timed.append((len(self._descriptors), seconds + nanoseconds * 1e-9))
+        return length
+
+    def _receive_judged(self) -> None:
+        """Read legs that are not connected, and connect those whose source is found."""
+        lengths, descriptors = self._lengths, self._descriptors
+        for descriptor, _ in self._judged.poll(0, max(1, self._capacity)):
+            leg = self._by_descriptor[descriptor]
+            for _ in range(READS_PER_TICK):
+                if len(lengths) >= self._packet_rows:
+                    return
+                view = self._views[len(lengths)]
+                try:
+                    length, source = leg.rtp.recvfrom_into(view)
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    self._count_error(error, "read_errors")
+                    continue
+                verdict = leg.latch.judge(source, view[:length])
+                if verdict in {Verdict.LATCH_OWN, Verdict.LATCH_OTHER}:
+                    lengths.append(length)
+                    descriptors.append(descriptor)
+                    self._latch(leg, source, own_sdp=verdict is Verdict.LATCH_OWN)
+                    self._drain(leg, source)
+                    break
+                name = "malformed" if verdict is Verdict.MALFORMED else "strangers"
+                self._leg_counters.add_one(name, leg.row)
+
+    def _latch(self, leg: _Leg, source: Source, *, own_sdp: bool) -> None:
+        try:
+            leg.rtp.connect(source)
+        except OSError as error:
+            self._count_error(error, "read_errors")
+            return
+        descriptor = leg.rtp.fileno()
+        self._judged.unregister(descriptor)
+        self._connected.register(descriptor, select.EPOLLIN)
+        leg.connected = True
+        self._is_connected[leg.row] = True
+        self._update_reachable(leg)
+        self._latched.append(Latched(leg.row, own_sdp))
+
+    def _drain(self, leg: _Leg, source: Source) -> None:
+        """Read what was queued before the socket was connected, of this source only."""
+        lengths, descriptors = self._lengths, self._descriptors
+        taken = 1
+        for _ in range(self._packet_rows):
+            if len(lengths) >= self._packet_rows:
+                return
+            view = self._views[len(lengths)]
+            try:
+                length, other = leg.rtp.recvfrom_into(view)
+            except OSError:
+                return
+            if other == source and taken < READS_PER_TICK:
+                lengths.append(length)
+                descriptors.append(leg.rtp.fileno())
+                taken += 1
+            elif other != source:
+                self._leg_counters.add_one("strangers", leg.row)
+
+    def _release(self, leg: _Leg) -> None:
+        """Disconnect a leg: its packets are judged again."""
+        if not leg.connected:
+            return
+        try:
+            disconnect(leg.rtp)
+        except OSError:
+            self._counters.read_errors += 1
+            return
+        descriptor = leg.rtp.fileno()
+        self._connected.unregister(descriptor)
+        self._judged.register(descriptor, select.EPOLLIN)
+        leg.connected = False
+        self._is_connected[leg.row] = False
+        self._update_reachable(leg)
+
+    def watch(self, tick: int) -> None:
+        """Disconnect legs that have been quiet for two seconds; count what buffers dropped."""
+        for leg in self._legs[tick % DROPS_SHARE :: DROPS_SHARE]:
+            if leg:
+                self._count_drops(leg)
+        quiet = self._is_connected & (tick - self._last_heard > QUIET_TICKS)
+        for row in np.flatnonzero(quiet).tolist():
+            self._release(self._leg(row))
+
+    def take_latched(self) -> list[Latched]:
+        """Return what was latched since the last call."""
+        latched, self._latched = self._latched, []
+        return latched
+
+    @property
+    def reachable(self) -> npt.NDArray[np.bool_]:
+        """Legs whose address is known: bool, `(capacity,)`."""
+        return self._reachable
+
+    @property
+    def changed(self) -> bool:
+        """Who is reachable, or how, has changed since the last plan."""
+        return self._changed
+
+    # --- sending ------------------------------------------------------------------------------
+
+    def plan(self, seating: Seating, outgoing: Outgoing) -> None:
+        """Pair sockets with packets, until the next plan."""
+        whole = memoryview(outgoing.packets).cast("B")
+        halves = memoryview(outgoing.second_halves).cast("B")
+        rows = seating.order.tolist()
+        halved = set(outgoing.halved.tolist())
+        self._sends, self._send_views, self._sends_to = [], [], []
+        for position in outgoing.sending.tolist():
+            leg = self._leg(rows[position])
+            start = position * PACKET
+            size = HALF_PACKET if position in halved else PACKET
+            view = whole[start : start + size]
+            if leg.connected:
+                self._sends.append(leg.rtp.send)
+                self._send_views.append(view)
+            else:
+                self._sends_to.append((leg, view))
+        self._second_sends = [
+            (self._leg(rows[position]), halves[k * HALF_PACKET : (k + 1) * HALF_PACKET])
+            for k, position in enumerate(outgoing.halved.tolist())
+        ]
+        self._changed = False
+
+    def send(self) -> None:
+        """Send the planned packets."""
+        queue = zip(self._sends, self._send_views, strict=True)
+        while True:
+            try:
+                for send, view in queue:
+                    send(view)
+            except OSError as error:
+                self._count_error(error, "send_errors")
+            else:
+                break
+        self._send_unconnected(self._sends_to)
+
+    def send_second_halves(self) -> None:
+        """Send the second packets of legs that get two a tick."""
+        self._send_unconnected(self._second_sends)
+
+    def _send_unconnected(self, queue: list[tuple[_Leg, memoryview]]) -> None:
+        for leg, view in queue:
+            try:
+                if leg.connected:
+                    leg.rtp.send(view)
+                elif leg.latch.target is not None:
+                    leg.rtp.sendto(view, leg.latch.target)
+            except OSError as error:
+                self._count_error(error, "send_errors")
+
+    # --- RTCP ---------------------------------------------------------------------------------
+
+    def receive_rtcp(self) -> list[tuple[int, bytes]]:
+        """Return RTCP packets by leg, of the hosts that the legs' media comes from."""
+        packets: list[tuple[int, bytes]] = []
+        buffer = self._rtcp_buffer
+        for descriptor, _ in self._rtcp.poll(0, RTCP_PER_TICK):
+            leg = self._by_descriptor[descriptor]
+            try:
+                length, source = leg.rtcp.recvfrom_into(buffer)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._count_error(error, "read_errors")
+                continue
+            target = leg.latch.target
+            hosts = {address[0] for address in (target, leg.rtcp_named) if address}
+            if source[0] not in hosts:
+                self._counters.rtcp_strangers += 1
+                continue
+            leg.rtcp_seen = source
+            packets.append((leg.row, bytes(buffer[:length])))
+        return packets
+
+    def send_rtcp(self, row: int, packet: bytes) -> None:
+        """Send a leg an RTCP packet: where its own came from, else where SDP says."""
+        leg = self._leg(row)
+        target = leg.rtcp_seen or leg.rtcp_named
+        if target is None:
+            return
+        try:
+            leg.rtcp.sendto(packet, target)
+        except OSError as error:
+            self._count_error(error, "rtcp_send_errors")
+
+
+def _payload_types(media: LegMedia) -> frozenset[int]:
+    numbers = (media.payload_type, media.dtmf_payload_type, media.cn_payload_type)
+    return frozenset(number for number in numbers if number is not None)
+
+
+def _closed(_: memoryview) -> int:
+    raise BlockingIOError

@@ -1,0 +1,130 @@
+"""The order in which a tick goes through the legs.
+
+Rows of the tables never move; the *seating* lists them sorted, and every array of a tick is in
+that order, so that rooms are contiguous and sums need no index::
+
+    position 0 ..                     speakers           listeners          neither
+    ┌─────────────┬──────────┬───────┬──────────┬───────┬──────────────────────────┐
+    │ room 3      │ room 5   │ room 8│ room 3   │ room 8│ alone, or deaf and mute  │
+    └─────────────┴──────────┴───────┴──────────┴───────┴──────────────────────────┘
+
+Speakers are in a room and heard by it; each hears the sum without itself. Listeners are in a room
+and only hear it: all of a room hear the same, which is encoded once per codec. A seating is made
+when someone joins, leaves, is placed or changes; a tick only reads it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media.codecs import CODECS, PCMU
+from bridge.media.legs import ALONE, Legs
+
+__all__ = ["Seating", "seat"]
+
+_Index = npt.NDArray[np.intp]
+
+
+@dataclass(slots=True)
+class Seating:
+    """Who sits where; every array intp.
+
+    Args:
+        order: `(n,)`: the row at each position.
+        position: `(capacity,)`: the position of each row, -1 for rows without a leg.
+        speakers: how many positions from 0 on are speakers.
+        listeners: how many positions behind them are listeners.
+        speaker_room: `(speakers,)`: room of each.
+        listener_room: `(listeners,)`: room of each.
+        segment_start: `(k,)`: position of each room's first speaker.
+        segment_room: `(k,)`: those rooms.
+        codec: the codec that most legs speak; the others are *strange* here.
+        strange_in: positions of speakers with another codec, by codec index.
+        strange_out: positions with another codec, to be encoded apart.
+        listening_to: per codec: the rooms that have listeners of it, the listeners' positions,
+            and for each of them the index of its room in the first array.
+        deaf: positions that hear no room: they hear silence, if nothing is played to them.
+        deaf_code: uint8, as long as `deaf`: the code of silence for each.
+        silent_rows: rows of legs that do not speak.
+    """
+
+    order: _Index
+    position: _Index
+    speakers: int
+    listeners: int
+    speaker_room: _Index
+    listener_room: _Index
+    segment_start: _Index
+    segment_room: _Index
+    codec: int
+    strange_in: list[tuple[int, _Index]]
+    strange_out: _Index
+    listening_to: list[tuple[int, _Index, _Index, _Index]]
+    deaf: _Index
+    deaf_code: npt.NDArray[np.uint8]
+    silent_rows: _Index
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
+    """Seat all open legs.
+
+    Args:
+        legs: the legs.
+        silence: uint8, `(codecs,)`: the code of silence of each codec.
+
+    Returns:
+        The seating, good until the legs change.
+    """
+    rows = np.flatnonzero(legs.open)
+    inside = legs.room[rows] != ALONE
+    speaks = inside & legs.speaks[rows]
+    hears = inside & legs.hears[rows]
+    group = np.where(speaks, 0, np.where(hears, 1, 2))
+    order = rows[np.lexsort((rows, legs.room[rows], group))]
+    speakers = int(speaks.sum())
+    listeners = int((group == 1).sum())
+    position = np.full(legs.capacity, -1, np.intp)
+    position[order] = np.arange(len(order))
+
+    speaker_room = legs.room[order[:speakers]]
+    listener_room = legs.room[order[speakers : speakers + listeners]]
+    segment_room, segment_start = np.unique(speaker_room, return_index=True)
+
+    codecs = legs.codec[order]
+    counts = np.bincount(codecs, minlength=len(CODECS))
+    codec = int(counts.argmax()) if len(order) else PCMU
+    strange = np.flatnonzero(codecs != codec)
+    hearing = (legs.room[order] != ALONE) & legs.hears[order]
+    deaf = np.flatnonzero(~hearing)
+    listening = np.arange(speakers, speakers + listeners)
+    listening_to = []
+    for index in range(len(CODECS)):
+        chosen = listening[codecs[listening] == index]
+        if len(chosen):
+            rooms, which = np.unique(legs.room[order[chosen]], return_inverse=True)
+            listening_to.append((index, rooms, chosen, which))
+    return Seating(
+        order=order,
+        position=position,
+        speakers=speakers,
+        listeners=listeners,
+        speaker_room=speaker_room,
+        listener_room=listener_room,
+        segment_start=segment_start,
+        segment_room=segment_room,
+        codec=codec,
+        strange_in=[
+            (index, strange[(codecs[strange] == index) & (strange < speakers)])
+            for index in range(len(CODECS))
+            if index != codec
+        ],
+        strange_out=strange[strange < speakers],
+        listening_to=listening_to,
+        deaf=deaf,
+        deaf_code=silence[codecs[deaf]],
+        silent_rows=order[speakers:],
+    )

@@ -1,0 +1,79 @@
+"""What the engine asks of a transport; `own_sockets` is one, tests have another."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media.messages import LegMedia
+from bridge.media.outgoing import Outgoing
+from bridge.media.rtp import Arrivals
+from bridge.media.seating import Seating
+
+__all__ = ["Latched", "Transport"]
+
+
+@dataclass(slots=True, frozen=True)
+class Latched:
+    """A leg's source was latched.
+
+    Args:
+        row: the leg.
+        own_sdp: its source is the one SDP names.
+    """
+
+    row: int
+    own_sdp: bool
+
+
+class Transport(Protocol):
+    """Sockets of legs, by row. Nothing in here raises but `open`."""
+
+    def grow(self, capacity: int) -> None:
+        """Make place for so many rows."""
+
+    def open(self, row: int, media: LegMedia, fds: list[int]) -> None:
+        """Take a leg's RTP and RTCP descriptors, which now belong to the transport.
+
+        Raises:
+            OSError: they are no UDP sockets; they have been closed.
+        """
+
+    def change(self, row: int, media: LegMedia) -> None:
+        """Apply what was negotiated anew."""
+
+    def close(self, row: int) -> None:
+        """Close a leg's sockets."""
+
+    def receive(self, tick: int) -> Arrivals:
+        """Return the packets that came, bounded per leg and tick."""
+
+    def send(self) -> None:
+        """Send the planned packets, each as it stands in `Outgoing.packets` now."""
+
+    def send_second_halves(self) -> None:
+        """Send the second packets of legs that get two a tick."""
+
+    def plan(self, seating: Seating, outgoing: Outgoing) -> None:
+        """Learn which packets go to which legs, until the next plan."""
+
+    def receive_rtcp(self) -> list[tuple[int, bytes]]:
+        """Return RTCP packets by leg, bounded per tick."""
+
+    def send_rtcp(self, row: int, packet: bytes) -> None:
+        """Send a leg an RTCP packet if its address is known."""
+
+    def watch(self, tick: int) -> None:
+        """Look after sources that went quiet; cheap enough for every tick."""
+
+    def take_latched(self) -> list[Latched]:
+        """Return what was latched since the last call."""
+
+    @property
+    def reachable(self) -> npt.NDArray[np.bool_]:
+        """Legs whose address is known: bool, `(capacity,)`."""
+
+    @property
+    def changed(self) -> bool:
+        """Who is reachable, or how, has changed since the last plan."""

@@ -1,0 +1,34 @@
+"""The card of a started bridge."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bridge.card import CardFacts, card
+
+
+def printed(facts: CardFacts) -> str:
+    """Return the card as a terminal of 100 columns shows it."""
+    console = Console(file=io.StringIO(), width=100)
+    console.print(card(facts))
+    stream = console.file
+    assert isinstance(stream, io.StringIO)
+    return stream.getvalue()
+
+
+def test_card_says_what_to_dial_and_key() -> None:
+    """Address with port, number and both PINs are on it, ready to be copied."""
+    text = printed(CardFacts("192.0.2.7", 5070, "1000", "234567890", "345678901", "/srv/d"))
+    assert "sip:1000@192.0.2.7:5070" in text
+    assert "234 567 890" in text
+    assert "345 678 901" in text
+    assert "dialin status --data /srv/d" in text
+
+
+def test_default_port_and_folder_are_left_out() -> None:
+    """What need not be typed is not shown."""
+    text = printed(CardFacts("192.0.2.7", 5060, "1000", "234567890", "345678901", ""))
+    assert "sip:1000@192.0.2.7 " in text
+    assert "--data" not in text

@@ -1,0 +1,116 @@
+"""The doctor's checks, each against a thing that is really so on this machine."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.doctor import Finding, examine
+from config.settings import LimitSettings, MediaSettings, PortRange, Settings, SipSettings
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the default route lead nowhere: tests may not even point a socket outside."""
+    monkeypatch.setattr("bridge.doctor.outward_address", lambda: "127.0.0.1")
+
+
+LIVE: dict[str, Any] = {
+    "calls": 3,
+    "conferences": 1,
+    "media": {"replaced": 0, "lost_by_bridge": 0},
+    "sip": {
+        "port": 5060,
+        "tcp": {
+            "connections": 2,
+            "limit": 56,
+            "refused": 0,
+            "idle_closed": 0,
+            "highest_fd": 40,
+            "fd_limit": 1024,
+        },
+    },
+}
+
+
+def found(settings: Settings, check: str, live: dict[str, Any] | None = None) -> list[Finding]:
+    """Return the findings of one check."""
+    return [finding for finding in examine(settings, live) if finding.check == check]
+
+
+def test_port_that_is_taken_is_named_with_the_way_to_find_its_holder(tmp_path: Path) -> None:
+    """A UDP port that somebody holds is a fault; free ones are not."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        settings = Settings(data_dir=tmp_path, sip=SipSettings(bind_ip="127.0.0.1", port=port))
+        udp, tcp = found(settings, "SIP port")
+    assert udp.verdict == "fault"
+    assert str(port) in udp.text
+    assert "ss -lnp" in udp.advice
+    assert tcp.verdict == "ok"
+
+
+def test_range_of_ports_smaller_than_the_limit_on_calls_is_a_fault(tmp_path: Path) -> None:
+    """Each call takes an even port and the odd one above it."""
+    settings = Settings(
+        data_dir=tmp_path,
+        media=MediaSettings(rtp_ports=PortRange(20000, 20019)),
+        limits=LimitSettings(calls=11),
+    )
+    assert found(settings, "RTP ports")[0].verdict == "fault"
+
+
+def test_more_calls_than_descriptors_is_a_fault(tmp_path: Path) -> None:
+    """The limit on open files is compared with what that many calls need."""
+    many = Settings(data_dir=tmp_path, limits=LimitSettings(calls=20000))
+    (finding,) = found(many, "open files")
+    assert finding.verdict == "fault"
+    assert "LimitNOFILE=41280" in finding.advice
+    few = Settings(data_dir=tmp_path, limits=LimitSettings(calls=100))
+    assert found(few, "open files")[0].verdict == "ok"
+
+
+def test_master_key_that_others_can_read_is_a_fault(tmp_path: Path) -> None:
+    """The mode is looked at, the key is not."""
+    key = tmp_path / "master.key"
+    key.write_text("x")
+    key.chmod(0o644)
+    (finding,) = found(Settings(data_dir=tmp_path), "master key")
+    assert finding.verdict == "fault"
+    assert finding.advice == f"chmod 0600 {key}"
+    key.chmod(0o600)
+    assert found(Settings(data_dir=tmp_path), "master key")[0].verdict == "ok"
+
+
+def test_loopback_address_in_sdp_is_warned_of_and_a_public_one_is_not(tmp_path: Path) -> None:
+    """What callers are told to send their sound to is the commonest cause of silence."""
+    local = Settings(data_dir=tmp_path, sip=SipSettings(bind_ip="127.0.0.1"))
+    assert found(local, "address in SDP")[0].verdict == "warning"
+    public = Settings(data_dir=tmp_path, sip=SipSettings(public_address="192.0.2.10"))
+    assert found(public, "address in SDP")[0].verdict == "ok"
+
+
+def test_refused_tcp_connections_are_explained(tmp_path: Path) -> None:
+    """Where phones were turned away, the reason and the remedy are said."""
+    full = {**LIVE, "sip": {**LIVE["sip"], "tcp": {**LIVE["sip"]["tcp"], "refused": 4}}}
+    (finding,) = found(Settings(data_dir=tmp_path), "SIP over TCP", full)
+    assert finding.verdict == "fault"
+    assert "4 refused" in finding.text
+    assert "Kamailio" in finding.advice
+
+
+def test_running_bridge_is_asked_instead_of_its_ports(tmp_path: Path) -> None:
+    """Beside a running bridge its own port is no fault."""
+    findings = found(Settings(data_dir=tmp_path), "SIP port", LIVE)
+    assert [finding.verdict for finding in findings] == ["ok"]
+
+
+def test_pjsip_build_is_named(tmp_path: Path) -> None:
+    """The exact PJSIP that struct layouts were measured on is shown."""
+    (finding,) = found(Settings(data_dir=tmp_path), "PJSIP")
+    assert finding.verdict == "ok"
+    assert "2.15.1" in finding.text
