@@ -16,19 +16,31 @@ from bridge.operations import OPERATIONS
 from cdr.commands import COMMANDS as CDR_COMMANDS
 from config.administration import Administration
 from config.commands import COMMANDS as CONFIG_COMMANDS
-from config.console import ReportingGroup
+from config.console import CommandGroup, report
 from config.settings import load
 from dialplan.commands import COMMANDS as DIALPLAN_COMMANDS
 from privacy.vault.context import open_context
 
-__all__ = ["cli", "main"]
+__all__ = ["dialin", "main"]
 
 ANYWHERE: Final = ("--data", "--config")
 HELP: Final = ("-h", "--help")
 
 
-class _Root(ReportingGroup):
-    """The root: `--data` and `--config` may stand anywhere on the line."""
+class _Root(CommandGroup):
+    """The root: `--data` and `--config` may stand anywhere on the line; errors become words."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run the command; what it was refused for is said on standard error."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            code = report(error)
+            if code is None:
+                raise
+            ctx.exit(code)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Move the options that are every command's to the front, where click looks for them."""
@@ -64,7 +76,7 @@ class _Root(ReportingGroup):
 )
 @click.version_option(package_name="dialin-bridge", prog_name="dialin")
 @click.pass_context
-def cli(ctx: click.Context, data: Path | None, config_file: Path | None) -> None:
+def dialin(ctx: click.Context, data: Path | None, config_file: Path | None) -> None:
     """A telephone conference bridge: callers dial a number, key a PIN and talk.
 
     Commands that change something speak to the running bridge, and work on its data directly while
@@ -86,11 +98,10 @@ def cli(ctx: click.Context, data: Path | None, config_file: Path | None) -> None
 
 
 def _assemble() -> None:
-    for command in (serve, setup, status, doctor, trace):
-        cli.add_command(command)
-    for command in (*DIALPLAN_COMMANDS, *CDR_COMMANDS, *CONFIG_COMMANDS):
-        cli.add_command(command)
-    trunk = cli.commands["trunk"]
+    own: tuple[click.Command, ...] = (serve, setup, status, doctor, trace)
+    for command in (*own, *DIALPLAN_COMMANDS, *CDR_COMMANDS, *CONFIG_COMMANDS):
+        dialin.add_command(command)
+    trunk = dialin.commands["trunk"]
     if isinstance(trunk, click.Group):
         trunk.add_command(trunk_test)
         trunk.add_command(trunk_rejected)
@@ -101,7 +112,7 @@ _assemble()
 
 def main() -> None:
     """Run the command."""
-    cli.main(prog_name="dialin")
+    dialin.main(prog_name="dialin")
 
 
 if __name__ == "__main__":

@@ -48,20 +48,27 @@ _WIDE: Final = 250
 """Columns where the output is no terminal: nothing is cut off in a pipe."""
 
 
+def _keep_example_lines(text: str | None) -> str | None:
+    """Keep click from refilling paragraphs of examples: a backspace alone on a line says so."""
+    return text and re.sub(r"\n\n( *)(?=Examples?:\n)", "\n\n\\1\b\n\\1", text)
+
+
 class Command(click.Command):
     """A command whose docstring is its help; a paragraph that begins "Example" keeps its lines."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own signature
         super().__init__(*args, **kwargs)
-        if self.help:
-            # A backspace alone on a line is click's mark for a paragraph that is not refilled.
-            self.help = re.sub(r"\n\n( *)(?=Examples?:\n)", r"\n\n\1" "\b\n" r"\1", self.help)
+        self.help = _keep_example_lines(self.help)
 
 
 class CommandGroup(click.Group):
-    """A group of such commands."""
+    """A group of such commands, whose own help is laid out in the same way."""
 
     command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own signature
+        super().__init__(*args, **kwargs)
+        self.help = _keep_example_lines(self.help)
 
 
 def report(error: BaseException) -> int | None:

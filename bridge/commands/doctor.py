@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.doctor import Finding, examine
-from config.administration import Administration
+from config.administration import Administration, describe
 from config.console import Command, json_option, pass_administration, show_json, stdout
-from config.errors import AdministrationError, ConfigError
+from config.errors import AdministrationError
 
 __all__ = ["doctor"]
 
@@ -59,10 +59,10 @@ def _data(administration: Administration[Any]) -> list[Finding]:
     try:
         guessing = administration.perform("pin.chance")
     except Exception as error:
-        if not hasattr(error, "hint"):
+        described = describe(error)
+        if described is None:
             raise
-        hint = str(error.hint) if isinstance(error, ConfigError) else str(getattr(error, "hint"))
-        return [Finding("database and keys", "fault", str(error), hint)]
+        return [Finding("database and keys", "fault", described["message"], described["hint"])]
     found = [Finding("database and keys", "ok", "the database and the vault open")]
     chance, count = float(guessing["chance"]), int(guessing["pins"])
     text = f"{count} PINs; 10,000 guesses find a room with a chance of {chance:.2%}"

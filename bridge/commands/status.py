@@ -33,7 +33,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
     if as_json:
         show_json(now)
         return
-    tick = now["media"]["tick_ms"]
+    tick, tcp = now["media"]["tick_ms"], now["sip"]["tcp"]
     show_record(
         {
             "process": now["pid"],
@@ -45,7 +45,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             "lost by the bridge": now["media"]["lost_by_bridge"],
             "media process replaced": now["media"]["replaced"],
             "records go to": now["records"]["writing_to"],
-            "TCP connections": f"{now['sip']['tcp']['connections']} of {now['sip']['tcp']['limit']}",
+            "TCP connections": f"{tcp['connections']} of {tcp['limit']}",
         }
     )
     if now["registrations"]:

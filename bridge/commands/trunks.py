@@ -1,4 +1,4 @@
-"""``dialin trunk test`` and ``dialin trunk rejected``: what only a running bridge knows of trunks."""
+"""``dialin trunk test`` and ``trunk rejected``: what only a running bridge knows of trunks."""
 
 from __future__ import annotations
 
