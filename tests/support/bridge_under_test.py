@@ -1,4 +1,4 @@
-"""A whole bridge as its own processes, as an operator would start it, and what it must leave behind.
+"""A whole bridge as its own processes, as an operator starts it, and what it must leave behind.
 
 It runs `dialin serve` in a temporary folder on a free port, is administered through the command
 line and the local socket, and is judged at the end: it must go within seconds of SIGINT with exit

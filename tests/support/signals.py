@@ -1,11 +1,11 @@
-"""Sounds and ears of the tests: `bridge.hearing`, and what only tests need (tones, DTMF).
+"""Sounds and ears of the tests: `bridge.demo.hearing`, and what only tests need (tones, DTMF).
 
 Everything is int16 at 8 kHz.
 """
 
 import numpy as np
 
-from bridge.hearing import (
+from bridge.demo.hearing import (
     HEARD,
     RATE,
     Match,

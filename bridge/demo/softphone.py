@@ -1,9 +1,9 @@
 """A softphone as a process of its own: pjsua2's ordinary telephone, driven by lines of JSON.
 
-`dialin demo` and the end-to-end tests start it as ``python -m bridge.softphone`` and speak to it
-through :class:`bridge.handset.Handset`.  It has no sound card: a WAV is played into the call, and
-what is heard is recorded into another.  pjsua2's classes serve here because four calls are enough
-(the library is compiled for four); the bridge itself binds PJSIP's user-agent layer instead.
+`dialin demo` and the end-to-end tests start it as ``python -m bridge.demo.softphone`` and speak to
+it through :class:`bridge.demo.handset.Handset`. It has no sound card: a WAV is played into the
+call, and what is heard is recorded into another. pjsua2's classes serve here because four calls are
+enough (the library is compiled for four); the bridge itself binds PJSIP's user-agent layer instead.
 
 In: one JSON object a line, ``{"id": 1, "command": "dial", "uri": "sip:..."}``; ``quit`` or the end
 of the input ends the process.  Out: ``{"id": 1, "ok": true, ...}`` for each command, and events
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import pjsua2
+from pjsua2 import pjsua2
 
 __all__ = ["main"]
 
@@ -98,18 +98,18 @@ class _Call(pjsua2.Call):  # type: ignore[misc]
         state = names.get(states[0], "none") if states else "none"
         started = 0.0
         if state in {"active", "held by peer"}:
-            self.sound = self.getAudioMedia(-1)
+            sound = self.sound = self.getAudioMedia(-1)
             if self._record is not None:
                 if self._recorder is None:
-                    self._recorder = pjsua2.AudioMediaRecorder()
-                    self._recorder.createRecorder(self._record)
+                    recorder = self._recorder = pjsua2.AudioMediaRecorder()
+                    recorder.createRecorder(self._record)
                     # A recorder that nothing feeds stands still, so its clock would not be ours
                     # while the peer is on hold: silence is mixed in from the start.
-                    self._silence = pjsua2.ToneGenerator()
-                    self._silence.createToneGenerator()
-                    self._silence.startTransmit(self._recorder)
+                    silence = self._silence = pjsua2.ToneGenerator()
+                    silence.createToneGenerator()
+                    silence.startTransmit(recorder)
                     started = time.monotonic()
-                self.sound.startTransmit(self._recorder)
+                sound.startTransmit(self._recorder)
         else:
             self.sound = None
         self._phone.emit({"event": "media", "state": state, "recording_started": started})

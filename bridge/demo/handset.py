@@ -1,6 +1,6 @@
 """Holds a softphone process in hand: starts it, gives it commands, waits for what it reports.
 
-See :mod:`bridge.softphone` for the process and its lines of JSON.
+See :mod:`bridge.demo.softphone` for the process and its lines of JSON.
 """
 
 import contextlib
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+from bridge.demo.hearing import Samples, read_wav, write_wav
 from bridge.errors import BridgeError
-from bridge.hearing import Samples, read_wav, write_wav
 
 __all__ = ["Handset", "HandsetError"]
 
@@ -55,10 +55,10 @@ class Handset:
         self._next_id = 0
         self._over = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bridge.softphone", name, codec or ""],
+            [sys.executable, "-m", "bridge.demo.softphone", name, codec or ""],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )
         self._input = cast("IO[bytes]", self._process.stdin)
         self._output = cast("IO[bytes]", self._process.stdout)
@@ -171,7 +171,7 @@ class Handset:
         """Give a command and wait until it was taken.
 
         Args:
-            name: See :mod:`bridge.softphone`.
+            name: See :mod:`bridge.demo.softphone`.
             fields: What goes with it.
 
         Raises:
