@@ -47,8 +47,7 @@ RECEIVE_BUFFER: Final = 212_992
 CLOCK_SANE_FROM: Final = 1_767_225_600
 """1 January 2026: a machine without a battery starts in 1970, and records then lie."""
 
-TCP_PHONES: Final = 56
-"""What PJSIP's select leaves for connections (64 handles in all)."""
+TCP_NEARLY_FULL: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,26 +241,31 @@ def _library() -> Iterator[Finding]:
 
 
 def _tcp_room(settings: Settings, live: dict[str, Any] | None) -> Iterator[Finding]:
-    if not settings.sip.tcp:
+    sip = settings.sip
+    if not sip.tcp:
         yield Finding("SIP over TCP", "ok", "is switched off (sip.tcp)")
         return
-    advice = (
-        "PJSIP watches its sockets with select, which ends at 64 handles and descriptor 1023. For"
-        " more TCP phones put Kamailio in front, or let them use UDP."
-    )
     if live is None:
-        yield Finding("SIP over TCP", "ok", f"room for about {TCP_PHONES} connections", advice)
+        text = f"room for {sip.max_tcp} connections, {sip.max_tcp_per_source} from one stranger"
+        yield Finding("SIP over TCP", "ok", text)
         return
     room = live["sip"]["tcp"]
     used, limit, refused = room["connections"], room["limit"], room["refused"]
-    verdict: Verdict = "fault" if refused else "warning" if used >= 0.8 * limit else "ok"
-    yield Finding(
-        "SIP over TCP",
-        verdict,
-        f"{used} of {limit} connections, {refused} refused, highest descriptor"
-        f" {room['highest_fd']} of {room['fd_limit']}",
-        advice if verdict != "ok" else "",
-    )
+    text = f"{used} of {limit} connections; refused for want of room: {room['refused_full']}"
+    text += f", because their address held too many: {room['refused_source']}"
+    advice = []
+    if room["refused_full"] or used >= TCP_NEARLY_FULL * limit:
+        advice.append(
+            "Raise sip.max_tcp, and with it the limit of open files, let phones use UDP, or put"
+            " Kamailio in front, which carries thousands of phones over one connection."
+        )
+    if room["refused_source"]:
+        advice.append(
+            "Raise sip.max_tcp_per_source where many phones share one address, or make that"
+            " address a trunk (dialin trunk add), which has no such limit."
+        )
+    verdict: Verdict = "fault" if refused else "warning" if advice else "ok"
+    yield Finding("SIP over TCP", verdict, text, " ".join(advice))
 
 
 def _clock() -> Iterator[Finding]:

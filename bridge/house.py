@@ -133,9 +133,11 @@ def _sip_settings(settings: Settings) -> SipSettings:
         public_address=sip.public_address,
         user_agent=sip.user_agent,
         tcp=sip.tcp,
+        max_tcp=sip.max_tcp,
         max_tcp_per_source=sip.max_tcp_per_source,
         tcp_idle_s=sip.tcp_idle_s,
         session_timer_s=sip.session_timer_s,
+        min_session_s=sip.min_session_s,
         open_admission=sip.open_admission,
     )
 

@@ -330,6 +330,8 @@ class Bridge:
     def directory_changed(self) -> None:
         """Apply changed numbers, conferences and trunks to what runs."""
         self.sip.set_trunks(self.directory.trunk_table())
+        for name in [name for name in self.registrations if not self.directory.trunk(name)]:
+            del self.registrations[name]
         for running in list(self.conferences.values()):
             entry = self.directory.conference(running.entry.id)
             if entry is None:

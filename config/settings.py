@@ -95,10 +95,12 @@ class SipSettings:
         "let loopback and private networks call until a trunk or a public_address is set",
     )
     max_tcp: int = _setting(
-        kinds.integer(1, 58), 56, "TCP connections at once; PJSIP's select holds 64 handles in all"
+        kinds.integer(1, 20000), 1000, "TCP connections at once; each takes a file descriptor"
     )
     max_tcp_per_source: int = _setting(
-        kinds.integer(1, 58), 56, "TCP connections that one address may hold"
+        kinds.integer(1, 20000),
+        32,
+        "TCP connections that one address may hold, trunks and private networks apart",
     )
     tcp_idle_s: float = _setting(kinds.number(5, 86400), 180.0, "idle TCP connections are closed")
     session_timer_s: int = _setting(

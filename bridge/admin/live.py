@@ -45,6 +45,8 @@ async def status(bridge: Bridge) -> dict[str, Any]:
                 "connections": room.connections,
                 "limit": room.limit,
                 "refused": room.refused,
+                "refused_full": room.refused_full,
+                "refused_source": room.refused_source,
                 "idle_closed": room.idle_closed,
                 "highest_fd": room.highest_fd,
                 "fd_limit": room.fd_limit,

@@ -234,7 +234,8 @@ class SipEndpoint:
         return TcpRoom(
             connections=len(connections),
             limit=connections.limit,
-            refused=sum(connections.refused.values()),
+            refused_full=connections.refused["tcp_full"],
+            refused_source=connections.refused["tcp_source_limit"],
             idle_closed=connections.idle_closed,
             highest_fd=_highest_descriptor(),
             fd_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],

@@ -349,7 +349,8 @@ class TcpRoom:
     Attributes:
         connections: connections open now.
         limit: connections allowed at once.
-        refused: connections closed because there was no room, since the start.
+        refused_full: connections closed because there was no room, since the start.
+        refused_source: connections closed because their address held too many, since the start.
         idle_closed: connections closed because they were idle, since the start.
         highest_fd: highest descriptor number in use in this process.
         fd_limit: number of descriptors that this process may have.
@@ -357,7 +358,13 @@ class TcpRoom:
 
     connections: int
     limit: int
-    refused: int
+    refused_full: int
+    refused_source: int
     idle_closed: int
     highest_fd: int
     fd_limit: int
+
+    @property
+    def refused(self) -> int:
+        """Connections closed for either reason."""
+        return self.refused_full + self.refused_source

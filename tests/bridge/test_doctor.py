@@ -26,8 +26,10 @@ LIVE: dict[str, Any] = {
         "port": 5060,
         "tcp": {
             "connections": 2,
-            "limit": 56,
+            "limit": 1000,
             "refused": 0,
+            "refused_full": 0,
+            "refused_source": 0,
             "idle_closed": 0,
             "highest_fd": 40,
             "fd_limit": 1024,
@@ -94,13 +96,18 @@ def test_loopback_address_in_sdp_is_warned_of_and_a_public_one_is_not(tmp_path: 
     assert found(public, "address in SDP")[0].verdict == "ok"
 
 
-def test_refused_tcp_connections_are_explained(tmp_path: Path) -> None:
-    """Where phones were turned away, the reason and the remedy are said."""
-    full = {**LIVE, "sip": {**LIVE["sip"], "tcp": {**LIVE["sip"]["tcp"], "refused": 4}}}
+@pytest.mark.parametrize(
+    ("limit", "remedy"),
+    [("refused_full", "Kamailio"), ("refused_source", "sip.max_tcp_per_source")],
+)
+def test_refused_tcp_connections_are_explained(tmp_path: Path, limit: str, remedy: str) -> None:
+    """Where phones were turned away, the limit that was met and the remedy are said."""
+    tcp = {**LIVE["sip"]["tcp"], "refused": 4, limit: 4}
+    full = {**LIVE, "sip": {**LIVE["sip"], "tcp": tcp}}
     (finding,) = found(Settings(data_dir=tmp_path), "SIP over TCP", full)
     assert finding.verdict == "fault"
-    assert "4 refused" in finding.text
-    assert "Kamailio" in finding.advice
+    assert ": 4" in finding.text
+    assert remedy in finding.advice
 
 
 def test_running_bridge_is_asked_instead_of_its_ports(tmp_path: Path) -> None:
