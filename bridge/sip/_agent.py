@@ -82,9 +82,11 @@ class Handler(StreamHandler, Protocol):
 
     def request_arrived(self, rx: Received) -> Passage:
         """Judge any request, before PJSIP's transaction layer sees it."""
+        ...
 
     def response_arrived(self, rx: Received) -> Passage:
         """Judge any response, before PJSIP's transaction layer sees it."""
+        ...
 
     def request_outside_dialog(self, rx: Received) -> None:
         """Answer a request that belongs to no dialog."""

@@ -351,7 +351,9 @@ class Switchboard:
         self._draining = self._draining or _RETRY_S
         for session in list(self._by_call.values()):
             if session.phase == "waiting":
-                self._refuse(session, 503, "stopped", retry_after=_RETRY_S)
+                trunk = self.admission.table.named(session.trunk)
+                status = trunk.refuse_status if trunk is not None else 503
+                self._refuse(session, status, "stopped", retry_after=self._draining)
             else:
                 self.hangup(session.call, 16, "", "stopped")
 

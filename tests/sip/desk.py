@@ -132,6 +132,13 @@ class Desk:
         """Return one of the endpoint's counters."""
         return self.endpoint.statistics().counters.get(name, 0)
 
+    def until(self, holds: Callable[[], object], timeout: float = 5.0) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + timeout
+        while not holds():
+            assert time.monotonic() < deadline, "it did not come about"
+            time.sleep(0.01)
+
     def settle(self, timeout: float = 5.0) -> dict[str, int]:
         """Wait until no call and no session is left, and return the gauges."""
         deadline = time.monotonic() + timeout

@@ -16,7 +16,7 @@ from bridge.sip.messages import (
     MediaNegotiated,
     Trunk,
 )
-from tests.sip.caller import OFFER, Caller, sdp
+from tests.sip.caller import OFFER, Caller, Response, sdp
 from tests.sip.desk import RTP_PORT, Desk
 
 
@@ -183,17 +183,9 @@ def test_video_is_answered_with_port_0_and_audio_goes_on(desk: Desk) -> None:
 
 def test_a_declined_line_without_address_is_harmless(desk: Desk) -> None:
     """``m=video 0`` without ``c=``, where only the audio line has one, is legal and common."""
-    offer = "\r\n".join(
-        [
-            "v=0",
-            "o=caller 1 1 IN IP4 127.0.0.1",
-            "s=call",
-            "t=0 0",
-            "m=audio 41000 RTP/AVP 0",
-            "c=IN IP4 127.0.0.1",
-            "m=video 0 RTP/AVP 31",
-            "",
-        ]
+    offer = (
+        "v=0\r\no=caller 1 1 IN IP4 127.0.0.1\r\ns=call\r\nt=0 0\r\n"
+        "m=audio 41000 RTP/AVP 0\r\nc=IN IP4 127.0.0.1\r\nm=video 0 RTP/AVP 31\r\n"
     )
     with Caller(desk.address) as caller:
         caller.dial(offer)
@@ -247,7 +239,7 @@ def test_the_null_address_is_hold(desk: Desk) -> None:
     """0.0.0.0 is how RFC 2543 put a call on hold: there is nowhere to send to."""
     with Caller(desk.address) as caller:
         caller.dial()
-        caller.dial(sdp(address="0.0.0.0", version=2))
+        caller.dial(sdp(address="0.0.0.0", version=2))  # noqa: S104 - said, not bound
         media = desk.wait(MediaNegotiated, 2)[1].media
         caller.hang_up()
     assert (media.tx, media.on_hold) == (False, True)
@@ -397,7 +389,7 @@ def test_reliable_provisional_responses_where_they_are_required(desk: Desk) -> N
         caller.remote_target = ringing.get("contact").strip("<>")
         number = caller.cseq
         caller.say("PRACK", headers=(f"RAck: {ringing.get('rseq')} {number} INVITE",))
-        statuses = {}
+        statuses: dict[str, Response] = {}
         while len(statuses) < 2:
             answer = caller.receive()
             if answer.status == 200:

@@ -33,7 +33,7 @@ def test_cancel_before_the_answer() -> None:
         caller.expect(180, "INVITE")
         caller.to_tag = ""
         caller.say("CANCEL", branch=caller.branch, headers=("Reason: Q.850;cause=102",))
-        seen = {}
+        seen: dict[str, int] = {}
         while len(seen) < 2:
             answer = caller.receive()
             seen[answer.cseq.split()[1]] = answer.status
@@ -118,11 +118,12 @@ def test_the_bridge_hangs_up_with_a_reason(desk: Desk) -> None:
 
 def test_hanging_up_before_the_ack_waits_for_it(desk: Desk) -> None:
     """BYE is sent when the ACK has come (RFC 3261 section 15)."""
-    desk._policy = lambda on, call: (
-        on.endpoint.accept(call.call, LocalMedia(RTP_PORT)),
-        on.endpoint.hangup(call.call),
-        None,
-    )[-1]
+
+    def accept_and_hang_up(on: Desk, call: IncomingCall) -> None:
+        on.endpoint.accept(call.call, LocalMedia(RTP_PORT))
+        on.endpoint.hangup(call.call)
+
+    desk._policy = accept_and_hang_up
     with Caller(desk.address) as caller:
         caller.say("INVITE", OFFER)
         ok = caller.expect(200, "INVITE")
@@ -320,7 +321,7 @@ def test_a_bye_in_an_early_dialog_ends_the_call() -> None:
         desk.endpoint.ring(desk.one(IncomingCall).call)
         caller.expect(180, "INVITE")
         caller.say("BYE")
-        seen = set()
+        seen: set[tuple[str, int]] = set()
         while len(seen) < 2:
             answer = caller.receive()
             seen.add((answer.cseq.split()[1], answer.status))
@@ -388,11 +389,13 @@ def test_stopping_ends_calls_politely() -> None:
         waiting.say("INVITE", OFFER)
         desk.wait(IncomingCall, 2)
         desk.endpoint.drain(7)
+        desk.until(lambda: desk.endpoint.statistics().gauges["draining"])
         with Caller(desk.address) as late:
             late.say("INVITE", OFFER)
             assert late.expect(503, "INVITE").get("retry-after") == "7"
-            late.say("OPTIONS")
-            late.expect(503, "OPTIONS")
+        with Caller(desk.address) as asking:
+            asking.say("OPTIONS")
+            asking.expect(503, "OPTIONS")
         began = time.monotonic()
         desk.endpoint.stop(timeout=0.5)
         assert time.monotonic() - began < 3
