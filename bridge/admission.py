@@ -9,7 +9,7 @@ another word). What a conference allows is not decided here: it is *spoken*, aft
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bridge.server import Bridge
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from dialplan.store import NumberEntry
 
 __all__ = ["Refused", "decide", "overloaded"]
-
-TICK_MS: Final = 20.0
-
-OVERLOAD_SHARE: Final = 0.8
-"""Share of the tick that its 95th percentile may take before new calls are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +48,7 @@ def decide(incoming: IncomingCall, bridge: Bridge) -> NumberEntry | Refused:
     """
     if bridge.stopping:
         return overloaded(incoming, bridge, "shutdown")
-    beat = bridge.media.heartbeat
-    busy = beat is not None and beat.tick_ms_p95 > OVERLOAD_SHARE * TICK_MS
-    if busy or len(bridge.calls) >= bridge.settings.limits.calls:
+    if bridge.media.overloaded or len(bridge.calls) >= bridge.settings.limits.calls:
         return overloaded(incoming, bridge, "overload")
     number = bridge.directory.dialled(incoming.dialled)
     if number is None:

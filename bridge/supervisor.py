@@ -62,6 +62,12 @@ RESTARTS: Final = 5
 
 RESTART_WINDOW_S: Final = 60.0
 
+BUSY_MS: Final = 16.0
+"""The 95th percentile of a second's ticks, of 20 ms, above which the machine is full."""
+
+BUSY_BEATS: Final = 3
+"""As many seconds in a row: a machine that stumbles once is not full."""
+
 ADDED_UP: Final = tuple(
     name
     for name in LegStatistics.__struct_fields__
@@ -120,6 +126,7 @@ class MediaSupervisor:
         self._writing = False
         self._asked: list[asyncio.Future[EngineStatistics]] = []
         self.heartbeat: Heartbeat | None = None
+        self._busy_beats = 0
         self.replaced = 0
         self.dropped_commands = 0
 
@@ -165,6 +172,11 @@ class MediaSupervisor:
     def legs(self) -> int:
         """Legs open now."""
         return len(self._legs)
+
+    @property
+    def overloaded(self) -> bool:
+        """The ticks come near to their deadline, second after second: take nobody more in."""
+        return self._busy_beats >= BUSY_BEATS
 
     # -- commands -------------------------------------------------------------------------------
 
@@ -270,9 +282,10 @@ class MediaSupervisor:
                 self._replace("died")
             return
         for event in events:
-            self._take(event)
+            self.take(event)
 
-    def _take(self, event: Event) -> None:
+    def take(self, event: Event) -> None:
+        """Take what the media process says: keep what control must know, and hand it on."""
         match event:
             case Ready():
                 self._heard = time.monotonic()
@@ -280,6 +293,8 @@ class MediaSupervisor:
             case Heartbeat():
                 self._heard = time.monotonic()
                 self.heartbeat = event
+                busy = event.tick_ms_p95 > BUSY_MS
+                self._busy_beats = self._busy_beats + 1 if busy else 0
             case EngineStatistics():
                 for future in self._asked:
                     if not future.done():
@@ -358,7 +373,7 @@ class MediaSupervisor:
         """Open a leg in a new process, as it was in the old one."""
         leg = held.opened.leg
         if held.closing:
-            self._take(LegClosed(leg=leg, statistics=LegStatistics(leg=leg)))
+            self.take(LegClosed(leg=leg, statistics=LegStatistics(leg=leg)))
             return
         held.before = held.latest
         # A new synchronisation source: where the old one's sequence stood died with its process,

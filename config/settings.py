@@ -125,9 +125,6 @@ class MediaSettings:
     rtp_ports: PortRange = _setting(
         kinds.port_range(16), PortRange(16384, 32767), "UDP ports for RTP and RTCP"
     )
-    cores: int = _setting(kinds.integer(1, 1), 1, "media processes")
-    playout_ms: int = _setting(kinds.integer(20, 200), 60, "delay of the playout store at start")
-    playout_max_ms: int = _setting(kinds.integer(40, 400), 200, "cap on that delay")
     quiet_probe_s: float = _setting(
         kinds.number(5, 3600), 30.0, "seconds without RTP after which the other end is asked"
     )
@@ -144,9 +141,10 @@ class EntrySettings:
     greeting_delay_ms: int = _setting(
         kinds.integer(0, 2000), 400, "wait after ACK or the first RTP before the greeting"
     )
-    first_digit_s: float = _setting(kinds.number(2, 120), 10.0, "wait for the first digit")
-    between_digits_s: float = _setting(kinds.number(1, 60), 5.0, "wait for the next digit")
-    give_up_s: float = _setting(kinds.number(10, 3600), 120.0, "longest time without a PIN")
+    between_digits_s: float = _setting(kinds.number(1, 60), 10.0, "wait for the next digit")
+    give_up_s: float = _setting(
+        kinds.number(10, 3600), 600.0, "longest time without a PIN, for keypads that never rest"
+    )
     default_region: str = _setting(
         Kind(
             'a country, as two capitals ("SE"), or "" where numbers always come with a +',
@@ -519,13 +517,6 @@ class _Reader:
         if source == "env" and not environ.get(variable):
             self.faults.append(
                 Fault(where, "privacy.master_key", f'"env" needs the variable {variable}, not set')
-            )
-        if self._get("media.playout_max_ms") < self._get("media.playout_ms"):
-            name = "media.playout_max_ms"
-            self.faults.append(
-                Fault(
-                    self.origins.get(name, "defaults"), name, "must not be below media.playout_ms"
-                )
             )
         if self._get("entry.default_language") not in self._get("entry.languages"):
             name = "entry.default_language"

@@ -92,6 +92,7 @@ class FakeMedia:
         self.sent: list[Command] = []
         self.pairs: dict[int, MediaPair] = {}
         self.heartbeat: Heartbeat | None = None
+        self.overloaded = False
 
     def open_leg(self, command: OpenLeg, pair: MediaPair) -> None:
         """Keep the leg and its sockets."""

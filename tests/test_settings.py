@@ -1,0 +1,43 @@
+"""A setting that nothing reads is a promise broken: administrators set it and wait."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from pathlib import Path
+
+from config.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def names(settings: type, above: str = "") -> list[str]:
+    """Return the dotted name of every setting."""
+    found = []
+    for field in dataclasses.fields(settings):
+        default = field.default_factory
+        if isinstance(default, type) and dataclasses.is_dataclass(default):
+            found += names(default, f"{field.name}.")
+        elif field.name not in {"file", "origins"}:
+            found.append(above + field.name)
+    return found
+
+
+def attributes_read() -> set[str]:
+    """Return every attribute that the code outside of the settings' own module reads."""
+    found = set()
+    for package in ("bridge", "cdr", "config", "dialplan", "privacy"):
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found |= {
+                node.attr
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+            }
+    return found
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """Each key of the TOML file has an effect."""
+    read = attributes_read()
+    assert [name for name in names(Settings) if name.rpartition(".")[2] not in read] == []
