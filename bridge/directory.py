@@ -15,6 +15,7 @@ import msgspec
 
 from bridge.sip import messages as sip
 from bridge.sip.trunks import TrunkTable
+from config import logging as log
 from dialplan import numbers, store
 from dialplan.call_flow import FlowTimes
 from dialplan.errors import NumberError
@@ -61,8 +62,9 @@ class Directory:
             return store.load_directory(session, self._vault)
 
     def replace(self, snapshot: store.Directory) -> None:
-        """Make a snapshot the present one."""
+        """Make a snapshot the present one; trunks' names are the configuration's, so logged."""
         self._now = snapshot
+        log.publish("trunk", snapshot.trunks)
 
     # -- numbers and callers --------------------------------------------------------------------
 

@@ -7,12 +7,14 @@ no numbers, no addresses.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import AdminError
+from bridge.sip.messages import Answer, Transport
 
 if TYPE_CHECKING:
     from bridge.server import Bridge
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["LIVE_OPERATIONS", "LiveOperation"]
 
 LiveOperation = Callable[..., Awaitable[Any]]
+
+ASKED_AT_MOST: Final = 16
+"""Far ends of one trunk that ``trunk test`` asks."""
 
 
 async def status(bridge: Bridge) -> dict[str, Any]:
@@ -139,6 +144,60 @@ async def trunk_state(bridge: Bridge, name: str) -> dict[str, Any]:
     }
 
 
+async def trunk_test(bridge: Bridge, name: str) -> dict[str, Any]:
+    """Ask a trunk's single addresses and its provider by OPTIONS whether they are there.
+
+    Any answer counts, a refusal too: it is somebody who speaks SIP. Of a wider network nobody can
+    be asked; ``asked`` is empty then, and what is known of the trunk is all that there is to say.
+
+    Raises:
+        AdminError: there is no such trunk.
+    """
+    state = await trunk_state(bridge, name)
+    asked = await asyncio.gather(*(_ask(bridge, *each) for each in _whom_to_ask(bridge, name)))
+    registering = state["registration"] is not None
+    return {
+        "trunk": name,
+        "calls": state["calls"],
+        "registration": state["registration"],
+        "asked": list(asked),
+        "well": all(each["status"] is not None for each in asked)
+        and (not registering or state["registration"] == "registered"),
+    }
+
+
+def _whom_to_ask(bridge: Bridge, name: str) -> list[tuple[str, Transport]]:
+    """Return host, or host and port, and transport of each far end of a trunk that is known."""
+    trunk = next(each for each in bridge.directory.trunk_table().trunks if each.name == name)
+    hosts: list[tuple[str, Transport]] = [
+        (str(network.network_address), "udp")
+        for network in trunk.addresses
+        if network.num_addresses == 1
+    ]
+    if trunk.register is not None:
+        hosts.append((trunk.register.server, trunk.register.transport))
+    return list(dict.fromkeys(hosts))[:ASKED_AT_MOST]
+
+
+async def _ask(bridge: Bridge, target: str, transport: Transport) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    waiting: asyncio.Future[Answer] = loop.create_future()
+
+    def answered(answer: Answer) -> None:
+        loop.call_soon_threadsafe(waiting.set_result, answer)
+
+    bridge.sip.ask(target, answered, transport)
+    answer = await waiting
+    said = str(answer.status) if answer.status is not None else answer.outcome.replace("_", " ")
+    return {
+        "target": target,
+        "transport": transport,
+        "answer": said,
+        "status": answer.status,
+        "milliseconds": answer.milliseconds,
+    }
+
+
 async def trace_begin(
     bridge: Bridge, call: str | None = None, trunk: str | None = None, seconds: float = 3600.0
 ) -> dict[str, Any]:
@@ -160,6 +219,7 @@ LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
     "status": status,
     "trunk.rejected": trunk_rejected,
     "trunk.state": trunk_state,
+    "trunk.test": trunk_test,
     "trace.begin": trace_begin,
     "trace.end": trace_end,
     "trace.list": trace_list,

@@ -17,6 +17,7 @@ import json
 import os
 import pwd
 import socket
+import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -83,6 +84,7 @@ class AdminServer:
                 os.umask(before)
             if self._group is not None:
                 os.chown(self._path, -1, self._group)
+                _let_through(self._path.parent, self._group, self._owner)
         except OSError as error:
             raise StartError(
                 f"{self._path}: cannot create the administration socket: {error.strerror}",
@@ -168,6 +170,19 @@ def _refusal(identifier: object, message: str) -> dict[str, Any]:
 async def _answer(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
     writer.write(json.dumps(answer).encode() + b"\n")
     await asyncio.wait_for(writer.drain(), SLOWEST_READER_S)
+
+
+def _let_through(folder: Path, group: int, owner: int) -> None:
+    """Let the group pass through the socket's folder: to pass, not to list; files keep their modes.
+
+    The data folder is made for its owner alone, and the socket lies in it. A folder of somebody
+    else's is that one's business.
+    """
+    found = folder.stat()
+    if found.st_uid != owner or found.st_mode & stat.S_IXOTH:
+        return
+    os.chown(folder, -1, group)
+    folder.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXGRP)
 
 
 def _group_id(group: str | None) -> int | None:

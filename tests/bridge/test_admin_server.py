@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import json
+import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,11 +34,11 @@ def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def serve(path: Path, scene: Scene) -> None:
+def serve(path: Path, scene: Scene, group: str | None = None) -> None:
     """Run a scene beside a listening server."""
 
     async def play() -> None:
-        server = AdminServer(path, None, echo)
+        server = AdminServer(path, group, echo)
         await server.start()
         try:
             await scene(path)
@@ -157,3 +159,29 @@ def test_client_that_stops_reading_holds_up_nobody(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
 
     serve(tmp_path / "admin.sock", scene)
+
+
+def test_administrators_group_gets_through_a_folder_that_is_closed_to_others(
+    tmp_path: Path,
+) -> None:
+    """The group may pass to the socket; it may not list the folder, others may do neither."""
+    group = grp.getgrgid(os.getegid())
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+
+    async def scene(path: Path) -> None:
+        assert (mode_of(path), path.stat().st_gid) == (0o660, group.gr_gid)
+        assert (mode_of(folder), folder.stat().st_gid) == (0o710, group.gr_gid)
+
+    serve(folder / "admin.sock", scene, group.gr_name)
+
+
+def test_folder_stays_closed_where_no_group_is_named(tmp_path: Path) -> None:
+    """Nothing is opened that nobody asked for."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+
+    async def scene(_path: Path) -> None:
+        assert mode_of(folder) == 0o700
+
+    serve(folder / "admin.sock", scene)
