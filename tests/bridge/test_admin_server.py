@@ -29,6 +29,11 @@ async def echo(operation: str, arguments: Mapping[str, Any]) -> object:
     return {"operation": operation, **arguments}
 
 
+def group_of(path: Path) -> int:
+    """Return the group that a file belongs to."""
+    return path.stat().st_gid
+
+
 def mode_of(path: Path) -> int:
     """Return a file's mode."""
     return stat.S_IMODE(path.stat().st_mode)
@@ -170,8 +175,8 @@ def test_administrators_group_gets_through_a_folder_that_is_closed_to_others(
     folder.mkdir(mode=0o700)
 
     async def scene(path: Path) -> None:
-        assert (mode_of(path), path.stat().st_gid) == (0o660, group.gr_gid)
-        assert (mode_of(folder), folder.stat().st_gid) == (0o710, group.gr_gid)
+        assert (mode_of(path), group_of(path)) == (0o660, group.gr_gid)
+        assert (mode_of(folder), group_of(folder)) == (0o710, group.gr_gid)
 
     serve(folder / "admin.sock", scene, group.gr_name)
 
