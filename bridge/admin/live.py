@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import AdminError
@@ -184,9 +185,10 @@ async def _ask(bridge: Bridge, target: str, transport: Transport) -> dict[str, A
     waiting: asyncio.Future[Answer] = loop.create_future()
 
     def answered(answer: Answer) -> None:
-        loop.call_soon_threadsafe(waiting.set_result, answer)
+        if not waiting.done():  # whoever asked may have gone meanwhile
+            waiting.set_result(answer)
 
-    bridge.sip.ask(target, answered, transport)
+    bridge.sip.ask(target, partial(loop.call_soon_threadsafe, answered), transport)
     answer = await waiting
     said = str(answer.status) if answer.status is not None else answer.outcome.replace("_", " ")
     return {

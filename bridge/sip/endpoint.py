@@ -28,10 +28,12 @@ import structlog
 from bridge.sip._agent import Agent
 from bridge.sip._invites import Invites
 from bridge.sip._library import load
+from bridge.sip._questions import Questions
 from bridge.sip._registrations import Registrations
 from bridge.sip.errors import NotRunningError, SettingsError, SipError
 from bridge.sip.layout import check_layout
 from bridge.sip.messages import (
+    Answer,
     EndpointFailed,
     LocalMedia,
     Rejection,
@@ -39,6 +41,7 @@ from bridge.sip.messages import (
     SipSettings,
     SipStatistics,
     TcpRoom,
+    Transport,
 )
 from bridge.sip.switchboard import Switchboard
 from bridge.sip.trace import Trace
@@ -188,6 +191,23 @@ class SipEndpoint:
         """Send OPTIONS in the dialog; ``ProbeAnswered`` or ``CallEnded`` follows."""
         self._post(partial(self._switchboard.probe, call))
 
+    def ask(
+        self,
+        target: str,
+        on_answer: Callable[[Answer], None],
+        transport: Transport = "udp",
+        timeout_s: float = 4.0,
+    ) -> None:
+        """Ask another user agent by OPTIONS, outside any dialog, whether it is there.
+
+        Args:
+            target: host, or host and port with a colon between them.
+            on_answer: called once, in the SIP thread; must return at once and not raise.
+            transport: transport to ask by.
+            timeout_s: seconds to wait for an answer, to the nearest second.
+        """
+        self._post(partial(self._switchboard.ask, target, transport, timeout_s, on_answer))
+
     def set_trunks(self, table: TrunkTable) -> None:
         """Replace the trunks; running calls keep theirs, registrations follow."""
         self._post(partial(self._switchboard.set_trunks, table))
@@ -279,7 +299,8 @@ class SipEndpoint:
         self._agent = agent
         invites = Invites(agent, self._switchboard)
         registrations = Registrations(agent, self._registered)
-        self._switchboard.attach(agent, invites, registrations)
+        questions = Questions(agent)
+        self._switchboard.attach(agent, invites, registrations, questions)
         settings = self.settings
         here = _own_address(settings.bind_ip)
         agent.start(
@@ -291,6 +312,7 @@ class SipEndpoint:
         )
         invites.start()
         registrations.start()
+        questions.start()
         check_layout(agent, "127.0.0.1" if _is_any(settings.bind_ip) else settings.bind_ip)
         self._switchboard.providers.address = settings.public_address or here
         self._switchboard.set_trunks(self._first_trunks)

@@ -21,6 +21,7 @@ from ipaddress import IPv4Network
 from typing import Literal
 
 __all__ = [
+    "Answer",
     "CallConfirmed",
     "CallEnded",
     "Codec",
@@ -309,6 +310,22 @@ SipEvent = (
 
 
 # -- reports ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking another user agent by OPTIONS.
+
+    Attributes:
+        status: SIP status that it answered with, None where no answer came.
+        outcome: constant word: ``answered``, ``timeout``, ``not_sent`` (no way there, connection
+            refused, name unknown), ``malformed_target``, ``stopped``.
+        milliseconds: from sending to the answer, or to giving up.
+    """
+
+    status: int | None
+    outcome: str
+    milliseconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from bridge.sip.errors import BadDescriptionError
 from bridge.sip.messages import CallEnded, LocalMedia, NegotiatedMedia, Transport
 from bridge.sip.sdp import Description, build_answer, build_offer, parse
 
-__all__ = ["Session", "cause_header"]
+__all__ = ["Session", "cause_header", "needs_source_route"]
 
 _REQUEST_TIMEOUT = 408
 _GONE = 481
@@ -148,3 +148,22 @@ class Session:
     def ended_by_bridge(self, status: int | None, q850: int | None, reason: str) -> CallEnded:
         """Say that the bridge ended the call."""
         return CallEnded(self.call, "bridge", status, q850, reason)
+
+
+def needs_source_route(contact_host: str, source: str) -> bool:
+    """Tell whether a Contact cannot be relied on to reach the caller.
+
+    A name would have to be looked up; a private or loopback address behind a public source is
+    behind NAT. A Contact at another public address is a carrier's right.
+    """
+    octets = contact_host.split(".")
+    literal = len(octets) == 4 and all(part.isdigit() for part in octets)  # noqa: PLR2004 - IPv4
+    if not literal:
+        return True
+    if contact_host == source:
+        return False
+    private = contact_host.startswith(("10.", "192.168.", "127.", "169.254.", "0.")) or (
+        octets[0] == "172" and 16 <= int(octets[1]) <= 31  # noqa: PLR2004 - 172.16.0.0/12
+    )
+    inside = source.startswith(("10.", "192.168.", "127.", "172."))
+    return private and not inside

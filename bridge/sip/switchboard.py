@@ -16,6 +16,7 @@ import structlog
 
 from bridge.sip._agent import Agent, Passage, Received
 from bridge.sip._invites import Invites, InviteState, RefusedByPjsipError
+from bridge.sip._questions import Questions
 from bridge.sip._registrations import Registrations
 from bridge.sip.connections import Connections
 from bridge.sip.errors import BadDescriptionError, PjError
@@ -23,6 +24,7 @@ from bridge.sip.gate import CallBook, CallEntry, Gate, Verdict, usable_codecs
 from bridge.sip.identity import read_identity, reason_q850
 from bridge.sip.info import read_digit
 from bridge.sip.messages import (
+    Answer,
     CallConfirmed,
     CallEnded,
     DigitByInfo,
@@ -32,10 +34,11 @@ from bridge.sip.messages import (
     ProbeAnswered,
     SipEvent,
     SipSettings,
+    Transport,
 )
 from bridge.sip.providers import Providers
 from bridge.sip.sdp import negotiated
-from bridge.sip.session import Session, cause_header
+from bridge.sip.session import Session, cause_header, needs_source_route
 from bridge.sip.trace import Trace, masked_lines
 from bridge.sip.trunks import Admission, TrunkTable
 from bridge.sip.wire import Message, parse_message, parse_name_address
@@ -90,10 +93,13 @@ class Switchboard:
         self._acknowledged: list[tuple[str, str]] = []
         self._draining: int | None = None
 
-    def attach(self, agent: Agent, invites: Invites, registrations: Registrations) -> None:
+    def attach(
+        self, agent: Agent, invites: Invites, registrations: Registrations, questions: Questions
+    ) -> None:
         """Take the layer below, before it starts."""
         self._agent = agent
         self._invites = invites
+        self._questions = questions
         self.providers = Providers(registrations, self._contact, self._emit)
 
     def __len__(self) -> int:
@@ -337,6 +343,20 @@ class Switchboard:
             session.probing = False
             self._emit(ProbeAnswered(call, alive=False))
 
+    def ask(
+        self,
+        target: str,
+        transport: Transport,
+        timeout_s: float,
+        on_answer: Callable[[Answer], None],
+    ) -> None:
+        """Send OPTIONS outside any dialog."""
+        host = target.rpartition(":")[0] or target
+        address = self.settings.public_address or self._local_address(host)
+        contact = self._contact(address, transport, "dialin")
+        headers = (("User-Agent", self.settings.user_agent),)
+        self._questions.ask(target, transport, contact, timeout_s, on_answer, headers)
+
     def set_trunks(self, table: TrunkTable) -> None:
         """Replace the trunks; running calls keep theirs."""
         self.admission.table = table
@@ -348,6 +368,7 @@ class Switchboard:
 
     def end_all(self) -> None:
         """End every call politely."""
+        self._questions.end_all()
         self._draining = self._draining or _RETRY_S
         for session in list(self._by_call.values()):
             if session.phase == "waiting":
@@ -396,6 +417,7 @@ class Switchboard:
         self._book.expire(now)
         self.admission.rejections.expire(time.time())
         self.providers.keep_house(now)
+        self._questions.keep_house(now)
 
     def gauges(self) -> dict[str, int]:
         """Return what there is now."""
@@ -570,22 +592,3 @@ class Switchboard:
             if trace.wants(message, trunk):
                 arrow = ">>> sent" if outgoing else "<<< received"
                 trace.on_lines([arrow, *masked_lines(raw, outgoing=outgoing)])
-
-
-def needs_source_route(contact_host: str, source: str) -> bool:
-    """Tell whether a Contact cannot be relied on to reach the caller.
-
-    A name would have to be looked up; a private or loopback address behind a public source is
-    behind NAT. A Contact at another public address is a carrier's right.
-    """
-    octets = contact_host.split(".")
-    literal = len(octets) == 4 and all(part.isdigit() for part in octets)  # noqa: PLR2004 - IPv4
-    if not literal:
-        return True
-    if contact_host == source:
-        return False
-    private = contact_host.startswith(("10.", "192.168.", "127.", "169.254.", "0.")) or (
-        octets[0] == "172" and 16 <= int(octets[1]) <= 31  # noqa: PLR2004 - 172.16.0.0/12
-    )
-    inside = source.startswith(("10.", "192.168.", "127.", "172."))
-    return private and not inside
