@@ -11,7 +11,6 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import AdminError
@@ -188,7 +187,10 @@ async def _ask(bridge: Bridge, target: str, transport: Transport) -> dict[str, A
         if not waiting.done():  # whoever asked may have gone meanwhile
             waiting.set_result(answer)
 
-    bridge.sip.ask(target, partial(loop.call_soon_threadsafe, answered), transport)
+    def in_the_loop(answer: Answer) -> None:
+        loop.call_soon_threadsafe(answered, answer)
+
+    bridge.sip.ask(target, in_the_loop, transport)
     answer = await waiting
     said = str(answer.status) if answer.status is not None else answer.outcome.replace("_", " ")
     return {
