@@ -22,6 +22,7 @@ from bridge.demo.greeting import Prompts
 from bridge.demo.handset import Handset, HandsetError
 from bridge.demo.hearing import RATE, Match, Samples, heard, level_dbfs, voice
 from bridge.demo.own_bridge import OwnBridge
+from bridge.errors import BridgeError
 from config.errors import ConfigError
 
 __all__ = ["CAST", "Audience", "rehearse"]
@@ -87,7 +88,7 @@ def rehearse(folder: Path, audience: Audience) -> Findings:
     findings = Findings()
     try:
         _play(folder, audience, findings)
-    except (HandsetError, ConfigError, OSError) as error:
+    except (BridgeError, ConfigError, OSError) as error:
         findings.faults.append(str(error))
     findings.seconds = round(time.monotonic() - began, 1)
     return findings

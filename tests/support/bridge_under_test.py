@@ -28,6 +28,8 @@ __all__ = ["BridgeUnderTest", "Room", "free_port"]
 
 _ROOT = Path(__file__).parents[2]
 _MARK = "E2E_BRIDGE"
+_FAMILY = "Quillfeather"
+"""Every caller's family name: what a phone displays must not be in the log either."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class BridgeUnderTest:
         self.number = "+12025550100"
         self.log_path = folder.with_name(folder.name + ".log")
         self.private: set[str] = set()
-        """Numbers and PINs that must never be in the log."""
+        """Numbers, PINs and names that must never be in the log."""
         self.callers: list[Caller] = []
         self._mark = uuid.uuid4().hex
         base = {key: value for key, value in os.environ.items() if not key.startswith("DIALIN_")}
@@ -99,6 +101,7 @@ class BridgeUnderTest:
         self.process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._next_id = 0
+        self._next_caller = 0
 
     @property
     def address(self) -> Address:
@@ -186,6 +189,7 @@ class BridgeUnderTest:
                 self.operate("status")
                 return self
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.clear_away()
                 said = self.log_path.read_text(errors="replace")[-4000:]
                 message = f"the bridge did not start (code {self.process.poll()}):\n{said}"
                 raise AssertionError(message)
@@ -203,11 +207,18 @@ class BridgeUnderTest:
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.clear_away()
             message = f"the bridge still ran {timeout} s after SIGINT"
             raise AssertionError(message) from None
         assert code == 0, f"the bridge ended with {code}: {self.log_path.read_text()[-3000:]}"
         self.wait_until(lambda: not self.processes(), 5.0, "all of its processes to be gone")
+
+    def clear_away(self) -> None:
+        """Kill whatever of it is left, so that a failed test leaves nothing behind."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.running.wait()
 
     def kill(self) -> None:
         """Kill the control process with SIGKILL; its children must notice by themselves."""
@@ -282,6 +293,60 @@ class BridgeUnderTest:
             raise ValueError(answer["error"]["message"])
         return answer["result"]
 
+    def add_number(self) -> None:
+        """Add the number that callers dial."""
+        self.operate("number.add", number=self.number, language="en")
+
+    def room(self, name: str | None = None, **rules: object) -> Room:
+        """Add a conference.
+
+        Args:
+            name: Its name; one that nobody has when None.
+            rules: As of `conference.add`.
+
+        Returns:
+            Name and PINs.
+        """
+        added = self.operate("conference.add", name=name or f"Room {uuid.uuid4().hex}", **rules)
+        pins = added["pins"]
+        self.private |= set(pins.values())
+        return Room(added["name"], pins["host"], pins["guest"])
+
+    def calls(self) -> int:
+        """Return how many calls are up, as the bridge says."""
+        return int(self.operate("status")["calls"])
+
+    def people(self, room: Room) -> int:
+        """Return how many are together in a conference.
+
+        Args:
+            room: The conference.
+
+        Returns:
+            0 where it does not run.
+        """
+        running = self.operate("status")["running_conferences"]
+        return next((int(each["people"]) for each in running if each["name"] == room.name), 0)
+
+    def leg_of(self, person: Caller, *, timeout: float = 15.0) -> dict[str, Any]:
+        """Return the call detail record of a caller's last call, once it is closed.
+
+        Args:
+            person: The caller.
+            timeout: After which it is a failure [s].
+
+        Returns:
+            The row as `dialin cdr legs --json` prints it.
+        """
+        rows: list[dict[str, Any]] = []
+
+        def closed() -> bool:
+            rows[:] = self.operate("cdr.legs", caller=person.caller, limit=1)
+            return bool(rows) and rows[0]["ended_at"] is not None
+
+        self.wait_until(closed, timeout, f"the record of {person.name}'s call to be closed: {rows}")
+        return rows[0]
+
     def log(self) -> list[dict[str, Any]]:
         """Return the log's lines that are JSON.
 
@@ -300,14 +365,20 @@ class BridgeUnderTest:
         """Assert that the log holds no private number or PIN, and no traceback."""
         text = self.log_path.read_text(errors="replace")
         for secret in self.private:
-            digits = secret.lstrip("+")
-            assert not re.search(rf"(?<!\d){digits}(?!\d)", text), "the log holds a number or a PIN"
+            found = re.search(rf"(?<!\w){re.escape(secret.lstrip('+'))}(?!\w)", text, re.IGNORECASE)
+            if found:
+                line = text.count("\n", 0, found.start())
+                event = re.sub(r"[+\d]{4,}", "...", text.splitlines()[line])[:300]
+                message = (
+                    f"{self.log_path.name}:{line + 1} holds a number, a PIN or a name: {event}"
+                )
+                raise AssertionError(message)
         assert "Traceback" not in text, text[text.index("Traceback") - 200 :][:4000]
 
     # -- callers ------------------------------------------------------------------------------
 
     def caller(self, name: str, **options: Any) -> Caller:  # noqa: ANN401 - as of `Phone`
-        """Return a new caller; closed with the bridge at the latest.
+        """Return a new caller with a number of their own; closed with the bridge at the latest.
 
         Args:
             name: Of the caller; unique within a test.
@@ -316,7 +387,12 @@ class BridgeUnderTest:
         Returns:
             The caller.
         """
-        person = Caller(self.address, name, **options)
+        # A range that the Swedish authority keeps for fiction: nobody is called by mistake.
+        number = f"+467017406{5 + self._next_caller % 95:02d}"
+        self._next_caller += 1
+        self.private |= {number, _FAMILY}
+        display = f"{name.title()} {_FAMILY}"
+        person = Caller(self.address, number, name=name, display=display, **options)
         self.callers.append(person)
         return person
 
@@ -338,6 +414,4 @@ class BridgeUnderTest:
             self.running.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.running.wait(10)
-            for pid in self.processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.clear_away()

@@ -7,10 +7,11 @@ for a time that ought to be enough.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.support.ear import Said, ear
 from tests.support.phone import Phone
-from tests.support.rtp import Digits
+from tests.support.rtp import Address, Digits
 from tests.support.signals import RATE, Match, Samples, heard, voice
 
 __all__ = ["Caller", "Heard", "hears_each_other"]
@@ -32,9 +33,20 @@ class Heard:
 
 
 class Caller(Phone):
-    """A phone with a person at it; arguments as of `Phone`."""
+    """A phone with a person at it.
+
+    Args:
+        bridge: Where it sends its SIP.
+        caller: The user part of From.
+        name: What tests call the person; seeds the voice too.
+        options: As of `Phone`.
+    """
 
     language = "en"
+
+    def __init__(self, bridge: Address, caller: str, *, name: str = "", **options: Any) -> None:  # noqa: ANN401 - as of `Phone`
+        super().__init__(bridge, caller, **options)
+        self.name = name or caller
 
     def hears(self, *clips: str, since: float | None = None, timeout: float = 12.0) -> Said:
         """Wait until one of some prompts has been heard, to its end or for two seconds of it.
@@ -68,7 +80,7 @@ class Caller(Phone):
             if late:
                 found = [said.clip for said in ear(self.language).said(recording.samples)]
                 message = (
-                    f"{self.caller} heard none of {clips} within {timeout:g} s; heard: {found}; "
+                    f"{self.name} heard none of {clips} within {timeout:g} s; heard: {found}; "
                     f"ended by: {self.ended_by}"
                 )
                 raise AssertionError(message)
@@ -115,7 +127,7 @@ class Caller(Phone):
             if samples.size == 0 or abs(samples.astype(int)).max() < 100:
                 return
             time.sleep(_LOOK_EVERY_S)
-        message = f"{self.caller}: no {seconds} s of silence within {timeout} s"
+        message = f"{self.name}: no {seconds} s of silence within {timeout} s"
         raise AssertionError(message)
 
     def greeted(self) -> Said:
@@ -155,6 +167,25 @@ class Caller(Phone):
             self.silent_for(0.6)
         return self
 
+    def slip_in(self, number: str, pin: str, *, late: bool = False) -> "Caller":
+        """Come in as somebody who knows the way: key the PIN at once, cut what is said inside.
+
+        Args:
+            number: To dial.
+            pin: To key.
+            late: Whether the bridge is to make the offer.
+
+        Returns:
+            The caller, inside, with nothing being said.
+        """
+        self.dial(number, late=late)
+        began = self.press(pin, Digits(on_ms=60, off_ms=40))
+        self.hears("joining", since=began)
+        # The listener's own key cuts a prompt and has done its work with that.
+        self.press("1")
+        self.silent_for(0.5)
+        return self
+
     def speak(self, seconds: float = 2.0) -> tuple[float, Samples]:
         """Say something in this caller's own voice and wait until it is said.
 
@@ -164,7 +195,7 @@ class Caller(Phone):
         Returns:
             When it began (`time.monotonic()`), and what was said.
         """
-        words = voice(self.caller, seconds)
+        words = voice(self.name, seconds)
         began = self.say(words)
         self.stream.drain()
         return began, words
@@ -199,9 +230,9 @@ def hears_each_other(callers: Iterable[Caller], *, seconds: float = 1.6) -> dict
         For each caller's name the names of those heard, the own one too if it came back.
     """
     people = list(callers)
-    words = {person.caller: person.speak(seconds) for person in people}
+    words = {person.name: person.speak(seconds) for person in people}
     return {
-        listener.caller: [
+        listener.name: [
             name
             for name, (began, said) in words.items()
             if listener.heard_of(began, said).match.heard
