@@ -226,7 +226,8 @@ class Caller:
         while True:
             response = self.receive(max(deadline - time.monotonic(), 0.001))
             if response.status == status and method in response.cseq:
-                if "tag=" in response.get("to"):
+                makes_dialog = "INVITE" in response.cseq and status < 300
+                if makes_dialog and "tag=" in response.get("to"):
                     self.to_tag = response.get("to").partition("tag=")[2].partition(";")[0]
                 return response
             unexpected = response.status >= 200 and method in response.cseq
@@ -251,12 +252,15 @@ class Caller:
     # -- stories -------------------------------------------------------------------------------
 
     def acknowledge(self, ok: Response, body: str = "") -> None:
-        """Send the ACK of a 200 to where its Contact says."""
+        """Send the ACK of a 200 to where its Contact says; of a refusal, in its transaction."""
         found = re.search(r"<([^>]+)>", ok.get("contact"))
         if found:
             self.remote_target = found[1]
         number = int(ok.cseq.split()[0])
-        self.send(self.request("ACK", body, cseq=number))
+        branch = None
+        if ok.status >= 300:
+            branch = ok.get("via").partition("branch=")[2].partition(";")[0]
+        self.send(self.request("ACK", body, cseq=number, branch=branch))
 
     def dial(self, body: str = OFFER, **more: object) -> Response:
         """Call and take the answer; return the 200."""
