@@ -326,14 +326,14 @@ class Agent:
     callback = _callback
 
     def callback_failed(self, kind: type[BaseException], _value: object, traceback: Any) -> None:
-        """Count and log a fault of ours inside a callback; C gets the callback's error value."""
+        """Count and log a fault of ours in the SIP thread; C gets a callback's error value."""
         self.faults += 1
         where = ""
         while traceback is not None:
             code = traceback.tb_frame.f_code
             where = f"{os.path.basename(code.co_filename)}:{traceback.tb_lineno}"  # noqa: PTH119 - a name, no file
             traceback = traceback.tb_next
-        log.error("sip callback failed", error=kind.__name__, where=where)
+        log.error("sip step failed", error=kind.__name__, where=where)
 
     def _header(self, pool: Any, name: str, value: str) -> Any:
         key, kept_key = self.library.string(name)

@@ -324,7 +324,7 @@ class SipEndpoint:
         house = 0.0
         while True:
             while self._commands:
-                self._commands.popleft()()
+                self._guard(self._commands.popleft())
             now = time.monotonic()
             if self._stopping is not None and (
                 now >= self._stopping or (not len(switchboard) and not self._pending(agent))
@@ -332,10 +332,18 @@ class SipEndpoint:
                 return
             if now >= house:
                 house = now + _HOUSE_S
-                switchboard.keep_house(now)
+                self._guard(partial(switchboard.keep_house, now))
                 self._counts = agent.counts()
             agent.poll(20 if self._stopping is not None else _POLL_MS)
-            switchboard.after_poll()
+            self._guard(switchboard.after_poll)
+
+    def _guard(self, step: Callable[[], object]) -> None:
+        """Run one step; its fault costs that step, not every other call."""
+        try:
+            step()
+        except Exception as fault:  # noqa: BLE001 - counted and said by the agent
+            assert self._agent is not None  # noqa: S101 - set up before the loop
+            self._agent.callback_failed(type(fault), fault, fault.__traceback__)
 
     def _pending(self, agent: Agent) -> bool:
         """Tell whether REGISTERs of ours wait for their answer."""

@@ -168,7 +168,7 @@ class IncomingCall:
 
     Attributes:
         call: our number for the call.
-        call_id: SIP ``Call-ID``.
+        call_id: SIP ``Call-ID``; not in ``repr``, because many phones put their address into it.
         trunk: name of the trunk that admitted it, None for open admission of private networks.
         source: address and port that sent the INVITE.
         transport: transport it came by.
@@ -182,7 +182,7 @@ class IncomingCall:
     """
 
     call: int
-    call_id: str
+    call_id: str = field(repr=False)
     trunk: str | None
     source: tuple[str, int] = field(repr=False)
     transport: Transport

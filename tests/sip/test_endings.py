@@ -406,3 +406,26 @@ def test_stopping_ends_calls_politely() -> None:
     assert len(desk.of(CallEnded)) == 2
     with pytest.raises(NotRunningError):
         desk.endpoint.hangup(1)
+
+
+def test_a_fault_of_ours_costs_one_step_and_no_call(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command or a look at the house that fails is counted; the SIP thread goes on."""
+
+    def stumble(*_: object) -> None:
+        raise RuntimeError("stumbled")
+
+    with Caller(desk.address) as caller:
+        caller.dial()
+        desk.call_is_up()
+        with monkeypatch.context() as patched:
+            patched.setattr(desk.endpoint._switchboard, "probe", stumble)
+            patched.setattr(desk.endpoint._switchboard, "keep_house", stumble)
+            desk.endpoint.probe(1)
+            desk.until(lambda: desk.count("callback_faults") >= 2)
+        caller.hang_up()
+    assert desk.ended().reason == "bye"
+    with Caller(desk.address) as caller:
+        caller.dial()
+        caller.hang_up()
