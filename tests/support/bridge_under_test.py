@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.caller import Caller
+from tests.support.caller import Caller, all_at_once
 from tests.support.rtp import Address
 
 __all__ = ["BridgeUnderTest", "Room", "free_port"]
@@ -395,6 +395,23 @@ class BridgeUnderTest:
         person = Caller(self.address, number, name=name, display=display, **options)
         self.callers.append(person)
         return person
+
+    def bring_in(self, room: Room, *people: Caller, slowly: bool = False) -> None:
+        """Bring people into a conference as guests, all at the same time.
+
+        Args:
+            room: The conference.
+            people: Who.
+            slowly: Let them listen to the greeting first.
+        """
+
+        def come(person: Caller) -> Callable[[], Caller]:
+            way = person.enter if slowly else person.slip_in
+            return lambda: way(self.number, room.guest_pin)
+
+        all_at_once(*(come(person) for person in people))
+        for person in people:
+            person.silent_for(0.8)
 
     def hang_up_all(self) -> None:
         """Close every caller made so far."""

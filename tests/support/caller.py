@@ -5,18 +5,21 @@ for a time that ought to be enough.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.support.ear import Said, ear
 from tests.support.phone import Phone
 from tests.support.rtp import Address, Digits
 from tests.support.signals import RATE, Match, Samples, heard, voice
 
-__all__ = ["Caller", "Heard", "hears_each_other"]
+__all__ = ["Caller", "Heard", "all_at_once", "hears_each_other"]
 
 _LOOK_EVERY_S = 0.15
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,32 @@ class Caller(Phone):
             The tone.
         """
         return self.hears(f"tone.{name}", since=since, timeout=timeout)
+
+    def hears_music(self, *, since: float, timeout: float = 12.0) -> None:
+        """Wait for two seconds of hold music.
+
+        Args:
+            since: From when (`time.monotonic()`).
+            timeout: After which it is a failure [s].
+        """
+        deadline = time.monotonic() + timeout
+        while not self.music_now(since):
+            if time.monotonic() > deadline:
+                message = f"{self.name} heard no music within {timeout:g} s"
+                raise AssertionError(message)
+            time.sleep(_LOOK_EVERY_S)
+
+    def music_now(self, since: float) -> bool:
+        """Say whether what was heard last is hold music.
+
+        Args:
+            since: What arrived before is not looked at (`time.monotonic()`).
+
+        Returns:
+            True where the last two seconds are a stretch of it.
+        """
+        last = self.recording(since).samples[-2 * RATE :]
+        return last.size == 2 * RATE and ear(self.language).is_music(last)
 
     def silent_for(self, seconds: float, *, timeout: float = 20.0) -> None:
         """Wait until nothing has been heard for a while, e.g. until a prompt is over.
@@ -217,6 +246,19 @@ class Caller(Phone):
         match = heard(recording.samples, words)
         at = recording.started + match.delay_ms / 1000
         return Heard(match, (at - began) * 1000)
+
+
+def all_at_once(*actions: Callable[[], T]) -> list[T]:
+    """Let several people do something at the same time.
+
+    Args:
+        actions: What each does.
+
+    Returns:
+        What each returned, once all are done; the first failure is raised.
+    """
+    with ThreadPoolExecutor(len(actions)) as threads:
+        return [each.result() for each in [threads.submit(action) for action in actions]]
 
 
 def hears_each_other(callers: Iterable[Caller], *, seconds: float = 1.6) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialplan.prompts.bank import Bank, load_bank
-from tests.support.signals import RATE, Samples
+from tests.support.signals import RATE, Samples, heard
 
 __all__ = ["Ear", "Said", "ear", "the_bank"]
 
@@ -20,6 +20,7 @@ _REACH = 400
 _STARTED = 0.55
 _GOES_ON = 0.45
 _QUIET_RMS = 15.0
+_MUSIC = 0.8
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,19 @@ class Ear:
             int16, 8 kHz.
         """
         return self._clips[name].astype(np.int16)
+
+    def is_music(self, stretch: Samples) -> bool:
+        """Say whether a stretch is a part of the hold music, from wherever in it.
+
+        Args:
+            stretch: int16, 8 kHz, two seconds or so, nothing else over it.
+
+        Returns:
+            True where it is.
+        """
+        if np.abs(stretch.astype(int)).max() < 50:
+            return False
+        return heard(self.clip("music.hold"), stretch).correlation > _MUSIC
 
     def said(self, recording: Samples, *, only: tuple[str, ...] = ()) -> list[Said]:
         """Return what was said in a recording.

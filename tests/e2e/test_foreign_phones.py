@@ -1,0 +1,144 @@
+"""Phones that share no code with the bridge: baresip, sipp, and pjsua2's softphone."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bridge.demo.handset import Handset
+from tests.support.baresip import Baresip
+from tests.support.bridge_under_test import BridgeUnderTest
+from tests.support.ear import ear
+from tests.support.rtp import RtpStream
+from tests.support.signals import RATE, heard, voice
+from tests.support.sipp import run_sipp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.interop]
+
+
+def test_baresip_hears_the_greeting_keys_the_pin_and_talks(
+    bridge: BridgeUnderTest, tmp_path: Path
+) -> None:
+    """An ordinary phone: the greeting is the prompt, the PIN lets in, both hear each other."""
+    room = bridge.room(chimes=False)
+    witness = bridge.caller("witness")
+    bridge.bring_in(room, witness)
+    words = voice("baresip", 3.0)
+    talk_at_s = 14.0
+    speech = np.concatenate((np.zeros(round(talk_at_s * RATE), np.int16), words))
+    with Baresip(tmp_path / "baresip", speech) as phone:
+        began = phone.dial(f"sip:{bridge.number}@{bridge.host}:{bridge.port}")
+
+        def greeted() -> bool:
+            said = ear().said(phone.heard(), only=("welcome", "enter_pin"))
+            return [each.clip for each in said if each.whole] == ["welcome", "enter_pin"]
+
+        bridge.wait_until(greeted, 12, "baresip to hear the greeting and the request for the PIN")
+        phone.press(room.guest_pin)
+        bridge.wait_until(lambda: bridge.people(room) == 2, 10, "baresip to be inside")
+        said = witness.speak(2.0)
+        time.sleep(max(0.0, began + talk_at_s + 3.0 + 1.0 - time.monotonic()))
+        assert heard(witness.recording(began + talk_at_s - 1.0).samples, words).correlation > 0.8
+        phone.hang_up()
+        phone.wait_event("CALL_CLOSED")
+        recording = phone.heard()
+    assert heard(recording, said[1]).correlation > 0.8
+    assert not heard(recording, words).heard
+    clips = [each.clip for each in ear().said(recording)]
+    assert clips[:3] == ["welcome", "enter_pin", "joining"]
+
+
+def test_sipp_keys_the_pin_and_is_let_in(bridge: BridgeUnderTest, tmp_path: Path) -> None:
+    """Sipp as a strict caller in PCMA: its scenario holds, its keys open, the record is right."""
+    room = bridge.room()
+    witness = bridge.caller("witness")
+    bridge.bring_in(room, witness)
+    inside: list[float] = []
+
+    def watch() -> None:
+        deadline = time.monotonic() + 30
+        while not inside and time.monotonic() < deadline:
+            if bridge.people(room) == 2:
+                inside.append(time.monotonic())
+            time.sleep(0.1)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    since = time.monotonic()
+    result = run_sipp(
+        "enter_pin", bridge.address, bridge.number, tmp_path, keys={"pin": room.guest_pin}, stay=6
+    )
+    watcher.join()
+    assert result.ok, result.said
+    assert inside
+    witness.hears_tone("enter", since=since)
+    witness.hears_tone("exit", since=inside[0])
+    rows = [row for row in bridge.operate("cdr.legs", limit=5) if row["codec"] == "PCMA"]
+    assert (rows[0]["dtmf_method"], rows[0]["cause"], rows[0]["hung_up_by"]) == (
+        "rfc4733",
+        "bye",
+        "caller",
+    )
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_greeting_is_intelligible_to_sipp(
+    bridge: BridgeUnderTest, tmp_path: Path, transport: str
+) -> None:
+    """What is sent where sipp's offer says is the greeting, word for word."""
+    stream = RtpStream()
+    try:
+        result = run_sipp(
+            "listen",
+            bridge.address,
+            bridge.number,
+            tmp_path,
+            keys={"ear_port": str(stream.port)},
+            stay=5,
+            transport=transport,
+        )
+        assert result.ok, result.said
+        said = ear().said(stream.recording().samples)
+    finally:
+        stream.close()
+    assert [each.clip for each in said] == ["welcome", "enter_pin"]
+    assert all(each.whole and each.correlation > 0.9 for each in said)
+
+
+def test_softphone_by_info_holds_and_comes_back(bridge: BridgeUnderTest, tmp_path: Path) -> None:
+    """pjsua2: keys by INFO, hold by its own re-INVITE, resume; heard before and after, not amid."""
+    room = bridge.room(chimes=False)
+    witness = bridge.caller("witness")
+    bridge.bring_in(room, witness)
+    with Handset("softphone", tmp_path) as phone:
+        phone.dial(f"sip:{bridge.number}@{bridge.host}:{bridge.port}")
+        since = time.monotonic()
+        phone.press(room.guest_pin, method="info")
+        bridge.wait_until(lambda: bridge.people(room) == 2, 15, "the softphone to be inside")
+        time.sleep(2.5)
+        words = voice("softphone", 1.6)
+        began = phone.say(words)
+        assert witness.heard_of(began, words, patience=1.5).match.heard
+        place = len(phone.events)
+        phone.command("hold")
+        phone.wait_for("hold", lambda event: event.get("state") == "held", since=place)
+        held_at = time.monotonic()
+        unheard = witness.speak(1.6)
+        time.sleep(0.5)
+        assert witness.prompts(held_at) == []
+        place = len(phone.events)
+        phone.command("resume")
+        phone.wait_for("resume", lambda event: event.get("state") == "active", since=place)
+        time.sleep(0.5)
+        told = witness.speak(1.6)
+        began = phone.say(words)
+        assert witness.heard_of(began, words, patience=1.5).match.heard
+        time.sleep(0.5)
+        phone.hang_up()
+        time.sleep(0.5)
+        recording = phone.heard()
+    assert heard(recording, told[1]).correlation > 0.6
+    assert unheard[1].size == told[1].size
+    assert since < held_at
