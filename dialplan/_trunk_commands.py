@@ -38,9 +38,21 @@ def trunk_group() -> None:
 @click.option("--digest-realm", metavar="REALM", help="Realm of that.", default="dialin")
 @click.option("--register", "register_server", metavar="HOST", help="Register with this provider.")
 @click.option("--register-user", metavar="USER", help="As this user.")
-@click.option("--register-expires", "register_expires_s", type=int, default=300, show_default=True)
 @click.option(
-    "--register-transport", type=click.Choice(["udp", "tcp"]), default="udp", show_default=True
+    "--register-expires",
+    "register_expires_s",
+    type=int,
+    metavar="S",
+    default=300,
+    show_default=True,
+    help="Seconds a registration is asked for.",
+)
+@click.option(
+    "--register-transport",
+    type=click.Choice(["udp", "tcp"]),
+    default="udp",
+    show_default=True,
+    help="How the provider is reached.",
 )
 @click.option(
     "--asserts-identity/--no-asserts-identity",

@@ -17,7 +17,13 @@ __all__ = ["trace"]
     "--call", metavar="ID", help="A running call, as the log and `dialin status` name it."
 )
 @click.option("--trunk", metavar="NAME", help="All calls of a trunk, and those to come.")
-@click.option("--minutes", type=click.IntRange(1, 1440), default=60, show_default=True)
+@click.option(
+    "--minutes",
+    type=click.IntRange(1, 1440),
+    default=60,
+    show_default=True,
+    help="How long headers are written.",
+)
 @click.option("--end", "end_number", type=int, metavar="NUMBER", help="End a trace.")
 @click.option("--list", "list_running", is_flag=True, help="List the traces that run.")
 @json_option

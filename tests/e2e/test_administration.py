@@ -177,7 +177,11 @@ def test_trunks_take_effect_at_once(bridge: BridgeUnderTest) -> None:
             "the carrier's call in the records",
         )
         bridge.operate(
-            "trunk.add", name="by-digest", digest_user="bridge", digest_password="long secret 27"
+            "trunk.add",
+            name="by-digest",
+            digest_user="bridge",
+            digest_realm="bridge.test",
+            digest_password="long secret 27",
         )
         bridge.private.add("long secret 27")
         wrong = bridge.caller("wrong", credentials=("bridge", "not it"))
