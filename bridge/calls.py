@@ -151,7 +151,8 @@ class Call:
             remote_rtp=_address(media.remote_ip, media.remote_port),
             remote_rtcp=_address(*media.remote_rtcp),
             tx=media.tx,
-            rx=media.rx,
+            # Who holds us with sendonly sends music: the others must not hear it.
+            rx=media.rx and not media.on_hold,
         )
         pair, self._pair = self._pair, None
         if pair is None:

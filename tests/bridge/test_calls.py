@@ -204,6 +204,22 @@ def test_call_on_hold_is_never_asked_nor_ended(tmp_path: Path) -> None:
     perform(tmp_path, scene)
 
 
+def test_what_a_holding_phone_sends_is_not_let_into_the_room(tmp_path: Path) -> None:
+    """Music of an exchange that holds us with `sendonly` is nobody's to hear; resuming ends that."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        stage.answer(call)
+        for on_hold in (True, False):
+            media = negotiated(tx=not on_hold, rx=True, on_hold=on_hold)
+            stage.bridge._sip(MediaNegotiated(call, media))
+            change = stage.media.sent[-1]
+            assert isinstance(change, ChangeLeg)
+            assert change.media.rx is not on_hold
+
+    perform(tmp_path, scene)
+
+
 def test_no_media_for_the_longest_time_ends_the_call(tmp_path: Path) -> None:
     """Two hours without a packet are enough, whatever the phone answers."""
 
