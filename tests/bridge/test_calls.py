@@ -205,7 +205,7 @@ def test_call_on_hold_is_never_asked_nor_ended(tmp_path: Path) -> None:
 
 
 def test_what_a_holding_phone_sends_is_not_let_into_the_room(tmp_path: Path) -> None:
-    """Music of an exchange that holds us with `sendonly` is nobody's to hear; resuming ends that."""
+    """Music of an exchange that holds us with `sendonly` is for nobody; resuming ends that."""
 
     async def scene(stage: Stage) -> None:
         call = stage.invite()
