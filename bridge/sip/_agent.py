@@ -11,6 +11,7 @@ The SIP thread sleeps in PJSIP's ``select``, with our own sockets in it (``_watc
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -150,6 +151,9 @@ class Agent:
         check("pj_init", lib.pj_init())
         self._initialised = True
         check("pjlib_util_init", lib.pjlib_util_init())
+        # Without it OpenSSL 1.0.2 knows no MD5 by name, and no challenge can be answered.
+        lib.OpenSSL_add_all_digests()
+        self.stir()
         lib.pjsip_sip_cfg_var.endpt.disable_tcp_switch = 1
         lib.pjsip_sip_cfg_var.tsx.max_count = _TRANSACTION_BUCKETS
         self._caching_pool = ffi.new("char[]", _CACHING_POOL_SIZE)
@@ -193,6 +197,14 @@ class Agent:
         """Handle what has come, sleeping up to ``timeout_ms`` where nothing has."""
         self._timeout.sec, self._timeout.msec = divmod(timeout_ms, 1000)
         self.library.lib.pjsip_endpt_handle_events(self.endpoint, self._timeout)
+
+    def stir(self) -> None:
+        """Seed PJLIB's random numbers, of which it makes tags, branches and Call-IDs.
+
+        It never does so itself: they would be the same after each start, and could be guessed. Done
+        again for each call, so that its tag says nothing about another one's.
+        """
+        self.library.lib.pj_srand(secrets.randbits(32))
 
     def wake(self) -> None:
         """End the sleep of :meth:`poll`; may be called from any thread."""

@@ -132,6 +132,7 @@ class Invites:
             ):
                 lib.pjsip_tx_data_dec_ref(tdata[0])
             raise RefusedByPjsipError(f"pjsip_inv_verify_request says {status}")
+        agent.stir()
         text, kept = self._library.string(contact)
         out = ffi.new("pjsip_dialog **")
         status = lib.pjsip_dlg_create_uas_and_inc_lock(

@@ -12,6 +12,7 @@ from bridge.sip.messages import Register
 __all__ = ["Registrations"]
 
 _PASSWORD = 0  # PJSIP_CRED_DATA_PLAIN_PASSWD
+_REFUSALS = 300
 _NOT_SPECIFIED = 0xFFFFFFFF  # PJSIP_REGC_EXPIRATION_NOT_SPECIFIED
 
 
@@ -115,6 +116,7 @@ class Registrations:
         number = self._library.address(parameter.token)
         if number not in self._open:
             return
-        status = 0 if parameter.status else parameter.code
+        # A challenge that cannot be answered, or not again, fails with the 401 or 407 beside it.
+        status = 0 if parameter.status and parameter.code < _REFUSALS else parameter.code
         expires = parameter.expiration
         self._on_outcome(number, status, None if expires == _NOT_SPECIFIED else int(expires))

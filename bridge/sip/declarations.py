@@ -78,6 +78,8 @@ pj_status_t pj_atomic_destroy(void *);
 pj_status_t pj_lock_create_recursive_mutex(pj_pool_t *, const char *, void **);
 pj_status_t pj_lock_destroy(void *);
 void pj_list_insert_before(void *pos, void *node);
+void pj_srand(unsigned seed);
+void OpenSSL_add_all_digests(void); /* of the OpenSSL 1.0.2 that the wheel brings along */
 pj_status_t pjlib_util_init(void);
 pj_status_t pj_ioqueue_register_sock(pj_pool_t *, pj_ioqueue_t *, long sock, void *user,
                                      const pj_ioqueue_callback *, pj_ioqueue_key_t **);

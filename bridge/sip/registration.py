@@ -39,6 +39,7 @@ class Registration:
     state: RegistrationState = "unregistered"
     due: float | None = 0.0
     _failures: int = 0
+    _over: bool = False
     _said: tuple[RegistrationState, int | None] | None = None
 
     def is_due(self, now: float) -> bool:
@@ -46,9 +47,9 @@ class Registration:
         return self.due is not None and now >= self.due
 
     def sent(self) -> RegistrationChanged | None:
-        """Note an attempt."""
+        """Note an attempt; only the first one is news, later ones are by what comes of them."""
         self.due = None
-        return None if self.state == "registered" else self._say("trying", None, None)
+        return self._say("trying", None, None) if self.state == "unregistered" else None
 
     def outcome(self, status: int, expires_s: int | None, now: float) -> RegistrationChanged | None:
         """Note what came of an attempt or of a refresh.
@@ -61,6 +62,8 @@ class Registration:
         Returns:
             The change to report, None without one.
         """
+        if self._over:
+            return None  # the answer to our unregistering
         if _OK <= status < _OK + 100 and expires_s != 0:
             self._failures = 0
             self.due = None
@@ -76,6 +79,7 @@ class Registration:
     def ended(self) -> RegistrationChanged | None:
         """Note that the trunk is gone or the endpoint stops."""
         self.due = None
+        self._over = True
         return self._say("unregistered", None, None)
 
     def _say(

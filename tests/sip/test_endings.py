@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -429,3 +431,27 @@ def test_a_fault_of_ours_costs_one_step_and_no_call(
     with Caller(desk.address) as caller:
         caller.dial()
         caller.hang_up()
+
+
+def test_tags_cannot_be_guessed_from_an_earlier_run() -> None:
+    """PJLIB starts its random numbers alike each time, unless they are seeded."""
+    tags = set()
+    for _ in range(2):
+        with Desk() as desk:
+            for _ in range(2):
+                with Caller(desk.address) as caller:
+                    caller.dial()
+                    tags.add(caller.to_tag)
+                    caller.hang_up()
+    assert len(tags) == 4
+    code = (
+        "from tests.sip.caller import Caller\nfrom tests.sip.desk import Desk\n"
+        "with Desk() as desk, Caller(desk.address) as caller:\n"
+        "    caller.dial()\n    print('tag', caller.to_tag)\n    caller.hang_up()\n"
+    )
+    for _ in range(2):
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=60
+        )
+        tags.update(line for line in ran.stdout.splitlines() if line.startswith("tag "))
+    assert len(tags) == 6
