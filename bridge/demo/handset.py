@@ -13,12 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
+import numpy as np
+
 from bridge.demo.hearing import Samples, read_wav, write_wav
 from bridge.errors import BridgeError
 
 __all__ = ["Handset", "HandsetError"]
 
 _PATIENCE_S = 10.0
+_WAV_HEADER = 44
 
 
 class HandsetError(BridgeError):
@@ -247,9 +250,12 @@ class Handset:
         """Return what was recorded so far; the last quarter second may be missing.
 
         Returns:
-            int16, 8 kHz.
+            int16, 8 kHz; nothing before the recorder has written its first block.
         """
-        return read_wav(self.recording_path)
+        path = self.recording_path
+        if not path.exists() or path.stat().st_size < _WAV_HEADER:
+            return np.zeros(0, dtype=np.int16)
+        return read_wav(path)
 
     def close(self) -> None:
         """End the process, politely first."""

@@ -116,7 +116,7 @@ def _pairs(findings: Findings) -> Table:
         row: list[Text] = [Text(each.phone)]
         for speaker in names:
             pair = cells[each.phone, speaker]
-            words = f"{pair.delay_ms} ms, {pair.level_db:+.0f} dB" if pair.heard else "no"
+            words = f"{pair.delay_ms} ms, {round(pair.level_db or 0):+d} dB" if pair.heard else "no"
             row.append(Text(words, style="green" if pair.right else "bold red"))
         row.append(Text(f"{each.correlation:.0%} like the prompt"))
         row.append(Text(each.codec or "-"))
