@@ -100,18 +100,14 @@ def answer(registry: Registry, context: object, line: bytes | str) -> bytes:
     """
     number: object = None
     try:
-        try:
-            request = json.loads(line)
-            number, operation, arguments = (
-                request["id"],
-                request["operation"],
-                request.get("arguments", {}),
-            )
-            well_formed = isinstance(operation, str) and isinstance(arguments, dict)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            well_formed = False
-        if not well_formed:
-            return _line({"id": number, "error": _NOT_A_REQUEST})
+        request = json.loads(line)
+        number = request["id"]
+        operation, arguments = request["operation"], request.get("arguments", {})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _line({"id": number, "error": _NOT_A_REQUEST})
+    if not isinstance(operation, str) or not isinstance(arguments, dict):
+        return _line({"id": number, "error": _NOT_A_REQUEST})
+    try:
         result = perform(registry, context, operation, arguments)
     except Exception as error:
         described = describe(error)
@@ -154,11 +150,12 @@ def describe(error: BaseException) -> dict[str, Any] | None:
         ``message``, ``hint`` and ``exit_code``; None for a fault of the program, whose text is for
         nobody's eyes.
     """
-    if not hasattr(error, "hint"):
+    hint = getattr(error, "hint", None)
+    if hint is None:
         return None
     return {
         "message": str(error),
-        "hint": str(error.hint),
+        "hint": str(hint),
         "exit_code": int(getattr(error, "exit_code", ExitCode.FAILED)),
     }
 

@@ -51,7 +51,14 @@ def pin_invite(
         pin, code = issue(session, context, row, "guest", pin_length)
         pin.single_use = True
         pin.holder_sealed = context.vault.seal_secret(holder, f"holder:{pin.pin_hash.hex()}")
-        return {"id": row.id, "name": row.name, "pin": pin.id, "holder": holder, "code": code}
+        return {
+            "id": row.id,
+            "name": row.name,
+            "pin": pin.id,
+            "holder": holder,
+            "code": code,
+            **guess_chance(session, {"guest": code}),
+        }
 
 
 def pin_revoke(context: Context, pin: int) -> dict[str, Any]:
@@ -133,11 +140,36 @@ def revoke(pin: Pin) -> None:
 
 
 def guess_chance(session: Session, issued: Mapping[str, str]) -> dict[str, Any]:
-    """State the chance of guessing where PINs are shorter than the policy wants."""
-    live = _live(session)
-    shortest = min(map(len, issued.values()))
-    chance = pins.chance(shortest, live)
-    return {"guess_chance": chance} if chance >= pins.MAX_CHANCE else {}
+    """State the chance of guessing where a PIN that was issued is shorter than the policy wants."""
+    if min(map(len, issued.values())) >= pins.length_for(_live(session)):
+        return {}
+    return {"guess_chance": _chance_of_any(session)}
+
+
+def pin_chance(context: Context) -> dict[str, Any]:
+    """State the chance that guessing finds any room, over all PINs and codes that are out.
+
+    Returns:
+        ``chance`` of 10,000 check-valid guesses, 0 to 1; ``pins``, how many are out; ``most``, the
+        chance that the policy allows.
+    """
+    with context.database.reading() as session:
+        return {
+            "chance": _chance_of_any(session),
+            "pins": _live(session),
+            "most": pins.MAX_CHANCE,
+        }
+
+
+def _chance_of_any(session: Session) -> float:
+    """Add up, over all lengths, what one guess hits; short PINs count for more."""
+    by_length = (
+        select(Pin.length, func.count())
+        .where(Pin.revoked_at.is_(None), Pin.used_at.is_(None))
+        .group_by(Pin.length)
+    )
+    hit = sum(pins.chance(length, count, guesses=1) for length, count in session.execute(by_length))
+    return float(1.0 - (1.0 - min(1.0, hit)) ** pins.GUESSES)
 
 
 def shown(vault: Vault, row: Pin, *, reveal: bool) -> dict[str, Any]:
@@ -165,4 +197,5 @@ PIN_OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
     "pin.reset": pin_reset,
     "pin.invite": pin_invite,
     "pin.revoke": pin_revoke,
+    "pin.chance": pin_chance,
 }

@@ -59,9 +59,10 @@ def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
     )
     about = row.name
     if _all_or_none("--digest-user", digest_user, digest_realm, digest_password):
-        row.digest_realm = text("realm", digest_realm, 80)
-        row.digest_user = text("digest user", digest_user, 80)
-        ha1 = _ha1(row.digest_user, row.digest_realm, str(digest_password))
+        realm = text("realm", digest_realm, 80)
+        user = text("digest user", digest_user, 80)
+        row.digest_realm, row.digest_user = realm, user
+        ha1 = _ha1(user, realm, str(digest_password))
         row.digest_ha1_sealed = context.vault.seal_secret(ha1, f"trunk-digest:{about}")
     if _all_or_none("--register", register_server, register_user, register_password):
         row.register_server = _server(register_server)

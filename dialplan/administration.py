@@ -24,5 +24,7 @@ OPERATIONS: Final[dict[str, Callable[..., Any]]] = {
 }
 """By the name that administrators' commands ask for."""
 
-CHANGING: Final = frozenset(name for name in OPERATIONS if not name.endswith((".list", ".show")))
+CHANGING: Final = frozenset(
+    name for name in OPERATIONS if not name.endswith((".list", ".show", ".chance"))
+)
 """Those after which a running bridge reads its directory anew."""

@@ -387,8 +387,9 @@ def pin_invite(
     )
     if as_json:
         show_json(issued)
-    else:
-        click.echo(f"Code for {printable(issued['holder'])}, once: {_grouped(issued['code'])}")
+        return
+    click.echo(f"Code for {printable(issued['holder'])}, once: {_grouped(issued['code'])}")
+    _warn_of_guessing(issued)
 
 
 @pin_group.command("revoke")
@@ -413,6 +414,10 @@ def _show_pins(issued: dict[str, Any]) -> None:
     for role, pin in issued["pins"].items():
         click.echo(f"  {role:<6}PIN  {click.style(_grouped(pin), bold=True)}")
     click.echo("`dialin conference show --reveal` shows them again.")
+    _warn_of_guessing(issued)
+
+
+def _warn_of_guessing(issued: dict[str, Any]) -> None:
     chance = issued.get("guess_chance")
     if chance is not None:
         click.echo(
