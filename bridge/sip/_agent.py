@@ -162,8 +162,8 @@ class Agent:
         check("pjsip_endpt_create", lib.pjsip_endpt_create(self._caching_pool, b"dialin", out))
         self.endpoint = out[0]
         self._pool = lib.pjsip_endpt_create_pool(self.endpoint, b"dialin", 4000, 4000)
-        self._resolve_with(nameservers)
         self._listen(bind_ip, port, published, tcp=tcp)
+        self._resolve_with(nameservers)
         for name in ("pjsip_tsx_layer_init_module", "pjsip_100rel_init_module"):
             if name == "pjsip_100rel_init_module":
                 check("pjsip_ua_init_module", lib.pjsip_ua_init_module(self.endpoint, ffi.NULL))

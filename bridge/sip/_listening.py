@@ -41,6 +41,8 @@ def attach_udp(library: Library, endpoint: Any, udp: socket.socket, published: s
     """
     number, port = udp.fileno(), int(udp.getsockname()[1])
     if number >= SELECT_LIMIT:
+        udp.close()
+        udp.close()
         raise SettingsError(
             f"the SIP socket got descriptor {number}, PJSIP's select takes those below"
             f" {SELECT_LIMIT}; start the SIP endpoint before opening RTP sockets"

@@ -38,6 +38,7 @@ _UNSENT_LIMIT = 256 * 1024
 _ACCEPTS_AT_ONCE = 64
 _BACKLOG = 256
 _CONNECT_S = 20.0
+_MESSAGE_S = 10.0
 _RDATA_EXTRA = 2048  # what pjsip_rx_data has after the fields that we declare
 
 
@@ -62,7 +63,11 @@ class StreamHandler(Protocol):
 
 @dataclass(slots=True)
 class _Stream:
-    """One connection."""
+    """One connection.
+
+    ``heard`` is set by the first whole message, ``begun`` is when the message that waits for its
+    end began.
+    """
 
     sock: socket.socket
     transport: Any
@@ -74,6 +79,7 @@ class _Stream:
     framer: Framer = field(default_factory=Framer)
     unsent: bytearray = field(default_factory=bytearray)
     heard: bool = False
+    begun: float | None = None
     lost: bool = False
     kept: list[Any] = field(default_factory=list)
 
@@ -184,8 +190,12 @@ class Streams:
         for stream in list(self._by_fd.values()):
             if stream.connecting and now - stream.opened > _CONNECT_S:
                 self._lose(stream, errno.ETIMEDOUT)
-            elif stream.incoming and not stream.heard and now - stream.opened > _CONNECT_S / 2:
+            elif stream.incoming and not stream.heard and now - stream.opened > _MESSAGE_S:
                 self.handler.stream_fault("tcp_silent")
+                self._lose(stream, errno.ETIMEDOUT)
+            elif stream.begun is not None and now - stream.begun > _MESSAGE_S:
+                # Octet by octet a connection could be held for ever (slow loris).
+                self.handler.stream_fault("tcp_slow")
                 self._lose(stream, errno.ETIMEDOUT)
 
     def drop(self, connection: int) -> None:
@@ -240,6 +250,10 @@ class Streams:
         if stream.framer.pings:
             self._write(stream, b"\r\n" * min(stream.framer.pings, 8))
             stream.framer.pings = 0
+        if messages or not stream.framer.waiting:
+            stream.begun = None
+        if stream.framer.waiting and stream.begun is None:
+            stream.begun = time.monotonic()
         for message in messages:
             if stream.lost:
                 return

@@ -63,6 +63,11 @@ class Framer:
             messages.append(self._buffer[:size])
             self._buffer = self._buffer[size:]
 
+    @property
+    def waiting(self) -> bool:
+        """Tell whether the beginning of a message waits for its end."""
+        return bool(self._buffer.strip(b"\r\n"))
+
     def _skip_blank(self) -> None:
         while self._buffer.startswith(_PING):
             self.pings += 1
