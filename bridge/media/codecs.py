@@ -63,7 +63,8 @@ def _a_law_values() -> npt.NDArray[np.int16]:
 def _nearest_codes(values: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
     """Return the nearest code for each 16-bit sample, indexed by the sample's uint16 pattern."""
     # Of µ-law's two zeros the positive one is sent: all ones, never an all-zero octet.
-    positive = np.flatnonzero((values > 0) | ((values == 0) & (np.arange(256) >= 0x80)))
+    has_sign_bit = np.arange(256) & 0x80 != 0
+    positive = np.flatnonzero((values > 0) | ((values == 0) & has_sign_bit))
     negative = np.flatnonzero(values < 0)
     sample = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int64)
     codes = np.empty(65536, np.uint8)

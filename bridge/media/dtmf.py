@@ -133,7 +133,7 @@ class Keys(Rows):
             & (later > 0)
             & (later <= reach)
         )
-        begins = ~same & ~old & ~running
+        begins: npt.NDArray[np.bool_] = ~same & ~old & ~running
         fresh = begins | running
         changed = rows[fresh]
         self.timestamp[changed] = events.timestamp[fresh]

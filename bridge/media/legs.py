@@ -121,6 +121,10 @@ class Rooms:
         self._members[index] += 1
         return index
 
+    def is_last(self, index: int) -> bool:
+        """Say whether only one leg is in a room."""
+        return self._members[index] == 1
+
     def leave(self, index: int) -> bool:
         """Count a leg out; return whether the room has ended with it."""
         self._members[index] -= 1

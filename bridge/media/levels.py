@@ -76,7 +76,8 @@ class Levels(Rows):
         now = hang > 0
         self.talking[rows] = now
         self.talk_ms[rows] += np.where(now, _FRAME_MS, 0)
-        return rows[now != was]
+        changed: npt.NDArray[np.intp] = rows[now != was]
+        return changed
 
     def fall_silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Let legs that may not speak any more fall silent; return those that were speaking."""

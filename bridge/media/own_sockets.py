@@ -124,7 +124,7 @@ class OwnSockets:
         """Make rows for the packets of a tick: two each, and what one flooding leg may add."""
         self._packet_rows = 2 * capacity + 64 * READS_PER_TICK
         self._packets = np.zeros((self._packet_rows, PACKET_ROW), np.uint8)
-        whole = memoryview(self._packets).cast("B")
+        whole = self._packets.data.cast("B")
         self._views = [
             whole[start : start + PACKET_ROW] for start in range(0, len(whole), PACKET_ROW)
         ]
@@ -152,8 +152,7 @@ class OwnSockets:
         rtp, rtcp = (socket.socket(fileno=fd) for fd in fds)
         try:
             for sock in (rtp, rtcp):
-                if (sock.family, sock.type) != (socket.AF_INET, socket.SOCK_DGRAM):
-                    raise OSError(f"descriptor {sock.fileno()} is {sock.family!r} {sock.type!r}")
+                _require_udp(sock)
                 sock.settimeout(0)
             rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
@@ -396,8 +395,8 @@ class OwnSockets:
 
     def plan(self, seating: Seating, outgoing: Outgoing) -> None:
         """Pair sockets with packets, until the next plan."""
-        whole = memoryview(outgoing.packets).cast("B")
-        halves = memoryview(outgoing.second_halves).cast("B")
+        whole = outgoing.packets.data.cast("B")
+        halves = outgoing.second_halves.data.cast("B")
         rows = seating.order.tolist()
         halved = set(outgoing.halved.tolist())
         self._sends, self._send_views, self._sends_to = [], [], []
@@ -483,6 +482,11 @@ class OwnSockets:
 def _payload_types(media: LegMedia) -> frozenset[int]:
     numbers = (media.payload_type, media.dtmf_payload_type, media.cn_payload_type)
     return frozenset(number for number in numbers if number is not None)
+
+
+def _require_udp(sock: socket.socket) -> None:
+    if (sock.family, sock.type) != (socket.AF_INET, socket.SOCK_DGRAM):
+        raise OSError(errno.ENOTSOCK, f"{sock.family.name} {sock.type.name}, not a UDP socket")
 
 
 def _closed(_: memoryview) -> int:

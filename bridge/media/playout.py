@@ -100,7 +100,7 @@ class PlayoutStore(Rows):
         self.late_in_window: npt.NDArray[np.int64] = self.column("late_in_window", np.int64)
         self.ahead: npt.NDArray[np.int64] = self.column("ahead", np.int64)
 
-    def write(
+    def write(  # noqa: PLR0913 - the columns of one packet a leg
         self,
         rows: npt.NDArray[np.intp],
         timestamp: npt.NDArray[np.int64],

@@ -179,7 +179,8 @@ class Sequences(Rows):
     def lost(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """Return packets lost since the legs were opened, of all their streams."""
         missing = self.expected(rows) - self.received[rows]
-        return self.lost_before[rows] + np.maximum(missing, 0)
+        lost: npt.NDArray[np.int64] = self.lost_before[rows] + np.maximum(missing, 0)
+        return lost
 
     def packets(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """Return packets used since the legs were opened."""

@@ -48,6 +48,7 @@ class Transport(Protocol):
 
     def receive(self, tick: int) -> Arrivals:
         """Return the packets that came, bounded per leg and tick."""
+        ...
 
     def send(self) -> None:
         """Send the planned packets, each as it stands in `Outgoing.packets` now."""
@@ -60,6 +61,7 @@ class Transport(Protocol):
 
     def receive_rtcp(self) -> list[tuple[int, bytes]]:
         """Return RTCP packets by leg, bounded per tick."""
+        ...
 
     def send_rtcp(self, row: int, packet: bytes) -> None:
         """Send a leg an RTCP packet if its address is known."""
@@ -69,11 +71,14 @@ class Transport(Protocol):
 
     def take_latched(self) -> list[Latched]:
         """Return what was latched since the last call."""
+        ...
 
     @property
     def reachable(self) -> npt.NDArray[np.bool_]:
         """Legs whose address is known: bool, `(capacity,)`."""
+        ...
 
     @property
     def changed(self) -> bool:
         """Who is reachable, or how, has changed since the last plan."""
+        ...

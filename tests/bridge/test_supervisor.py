@@ -36,12 +36,18 @@ class House:
     """A supervisor and what it said."""
 
     events: list[Event] = field(default_factory=list)
+    phones: list[Phone] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     supervisor: MediaSupervisor = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the supervisor; nothing runs yet."""
         self.supervisor = MediaSupervisor(BANK, self.events.append, self.failures.append)
+
+    def phone(self) -> Phone:
+        """Return a new phone; it is closed with the house."""
+        self.phones.append(Phone())
+        return self.phones[-1]
 
     async def until(self, holds: Callable[[], object]) -> None:
         """Wait until something holds; fail after a while."""
@@ -99,6 +105,8 @@ def perform(scene: Callable[[House], Awaitable[None]]) -> None:
             await scene(house)
         finally:
             await house.supervisor.stop()
+            for phone in house.phones:
+                phone.socket.close()
 
     asyncio.run(run())
 
@@ -115,10 +123,10 @@ def test_a_killed_media_process_is_replaced_and_its_calls_go_on() -> None:
     """After kill -9 the same leg is told the same things from the same port, keys are heard."""
 
     async def scene(house: House) -> None:
-        supervisor, phone = house.supervisor, Phone()
+        supervisor, phone = house.supervisor, house.phone()
         port = open_leg(house, 1, phone)
         supervisor.send(Place(leg=1, room=9))
-        supervisor.send(Play(play=5, clips=[(0, 8000)], leg=1, loop=True))
+        supervisor.send(Play(play=5, clips=[(0, 8000)], leg=1, loop=True, mode="mix"))
         await house.until(phone.drain)
         first = supervisor.pid
         assert first is not None
@@ -169,7 +177,7 @@ def test_a_prompt_that_a_dead_process_was_saying_is_said_again_and_ends_once() -
     """Nobody waits for ever for a play that died with its process."""
 
     async def scene(house: House) -> None:
-        phone = Phone()
+        phone = house.phone()
         open_leg(house, 1, phone)
         house.supervisor.send(Play(play=5, clips=[(0, 8000)], leg=1))
         await house.until(phone.drain)
@@ -186,7 +194,7 @@ def test_a_leg_that_was_closing_when_its_process_died_is_reported_closed() -> No
     """A call detail record never waits for a process that is dead."""
 
     async def scene(house: House) -> None:
-        open_leg(house, 1, Phone())
+        open_leg(house, 1, house.phone())
         first = house.supervisor.pid
         assert first is not None
         os.kill(first, signal.SIGSTOP)

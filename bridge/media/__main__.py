@@ -1,0 +1,96 @@
+"""The media process: `python -m bridge.media --control-fd N`, started by `client.MediaClient`.
+
+One loop: a tick each 20 ms on the monotonic clock. A tick that comes late is made up at once, up to
+three in a burst; beyond that time jumps, and the jump is counted. Garbage is not collected: what is
+made in a tick is freed by its count of references.
+"""
+
+import argparse
+import contextlib
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Final
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: threads would fight for the core
+
+from bridge.media.control import ControlChannel
+from bridge.media.counters import Counters
+from bridge.media.messages import Ready
+from bridge.media.state import State
+from bridge.media.tick import Tick
+
+TICK: Final = 0.02
+HALF: Final = TICK / 2
+MOST_MADE_UP: Final = 3
+PRIORITY: Final = 10
+NICE: Final = -15
+
+
+def ask_for_priority() -> bool:
+    """Ask for real-time scheduling, else for a better nice value; go on without either."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, NICE)
+        return False
+    return True
+
+
+def run(tick: Tick, state: State) -> None:
+    """Make ticks until control ends or says so."""
+    due = time.monotonic()
+    while not state.ended:
+        owed = int((time.monotonic() - due) / TICK)
+        if owed:
+            state.counters.late_ticks += 1
+        if owed > MOST_MADE_UP:
+            jumped = owed - MOST_MADE_UP
+            state.jump(jumped)
+            due += jumped * TICK
+        tick.run()
+        if tick.has_second_halves:
+            _sleep_until(due + HALF)
+            tick.send_second_halves()
+        due += TICK
+        _sleep_until(due)
+
+
+def _sleep_until(when: float) -> None:
+    left = when - time.monotonic()
+    if left > 0:
+        time.sleep(left)
+
+
+def main() -> int:
+    """Run a media process.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bridge.media", description=__doc__)
+    parser.add_argument("--control-fd", type=int, required=True, help="our end of the channel")
+    arguments = parser.parse_args()
+    # Ctrl-C goes to the whole group; who ends this process is control, by closing the channel.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    counters = Counters()
+    channel = ControlChannel(socket.socket(fileno=arguments.control_fd), counters)
+    state = State(channel.put, counters)
+    tick = Tick(state, channel)
+    tick.run()  # warm: tables are touched, code paths compiled, before anybody listens
+    realtime = ask_for_priority()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    channel.put(Ready(pid=os.getpid(), realtime=realtime))
+    run(tick, state)
+    tick.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

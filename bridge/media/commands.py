@@ -1,0 +1,289 @@
+"""What control asks for, applied to the state between two ticks.
+
+A command that is wrong is answered with an `EngineError` and changes nothing. One about a leg or a
+room that has ended meanwhile is counted and left alone: control may not know yet.
+"""
+
+import contextlib
+import mmap
+import os
+import secrets
+import time
+from typing import Final
+
+import numpy as np
+
+from bridge.media.codecs import FRAME
+from bridge.media.dtmf import DIGITS
+from bridge.media.messages import (
+    BeginTrace,
+    ChangeLeg,
+    CloseLeg,
+    Command,
+    DigitInfo,
+    EndTrace,
+    EngineError,
+    LegClosed,
+    LoadBank,
+    OpenLeg,
+    Place,
+    Play,
+    PlayFinished,
+    Statistics,
+    Stop,
+    StopPlay,
+)
+from bridge.media.speech import MIX, REPLACE, Bank, Playing
+from bridge.media.state import State
+from bridge.media.telling import Teller
+
+__all__ = ["Commands"]
+
+OPEN_DESCRIPTORS: Final = 2
+LOUDEST_GAIN_DB: Final = 20.0
+
+
+class Commands:
+    """Carry commands out.
+
+    Args:
+        state: what they change.
+        teller: makes the statistics that some ask for.
+    """
+
+    def __init__(self, state: State, teller: Teller) -> None:
+        self._state = state
+        self._teller = teller
+
+    def carry_out(self, command: Command, fds: list[int]) -> None:  # noqa: C901, PLR0912 - one arm a command
+        """Carry one command out.
+
+        Args:
+            command: the command.
+            fds: the descriptors that came with it; they belong to this object now.
+        """
+        match command:
+            case OpenLeg():
+                self._open(command, fds)
+                return
+            case LoadBank():
+                self._load_bank(command, fds)
+                return
+            case _:
+                self._close_unwanted(fds)
+        match command:
+            case ChangeLeg():
+                self._change(command)
+            case CloseLeg():
+                self._close(command.leg)
+            case Place():
+                self._place(command)
+            case Play():
+                self._play(command)
+            case StopPlay():
+                self._stop_play(command)
+            case DigitInfo():
+                self._digit(command)
+            case BeginTrace(leg=leg):
+                self._trace(leg, traced=True)
+            case EndTrace(leg=leg):
+                self._trace(leg, traced=False)
+            case Statistics():
+                self._state.put(self._teller.engine())
+            case Stop():
+                self._state.ended = True
+
+    def close_all(self) -> None:
+        """Close every leg, at the end of the process."""
+        for leg in list(self._state.legs.row_of):
+            self._close(leg)
+
+    # --- legs -----------------------------------------------------------------------------------
+
+    def _row(self, leg: int | None) -> int | None:
+        """Return a leg's row; one that is not there is counted."""
+        row = self._state.legs.row_of.get(leg) if leg is not None else None
+        if row is None:
+            self._state.counters.commands_refused += 1
+        return row
+
+    def _refuse(self, what: str, leg: int | None = None) -> None:
+        self._state.counters.commands_refused += 1
+        self._state.put(EngineError(what=what, leg=leg))
+
+    def _close_unwanted(self, fds: list[int]) -> None:
+        for fd in fds:
+            self._state.counters.descriptors_lost += 1
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def _open(self, command: OpenLeg, fds: list[int]) -> None:
+        state, leg = self._state, command.leg
+        if len(fds) != OPEN_DESCRIPTORS:
+            self._close_unwanted(fds)
+            self._refuse(f"OpenLeg came with {len(fds)} sockets, needs RTP and RTCP", leg)
+            return
+        if leg in state.legs.row_of:
+            self._close_unwanted(fds)
+            self._refuse("OpenLeg for a leg that is open", leg)
+            return
+        if state.legs.full:
+            state.make_room()
+        row = state.legs.take(leg, command.media)
+        try:
+            state.transport.open(row, command.media, fds)
+        except OSError as error:
+            state.legs.release(row)
+            self._refuse(f"OpenLeg: its sockets cannot be used: {error.strerror or error}", leg)
+            return
+        now = time.monotonic()
+        state.clear_row(row)
+        sequence, timestamp = command.sequence, command.timestamp
+        state.outgoing.open(
+            row,
+            command.ssrc,
+            secrets.randbelow(1 << 16) if sequence is None else sequence,
+            secrets.randbelow(1 << 32) if timestamp is None else timestamp,
+        )
+        state.reports.open(row, command.cname, now)
+        state.presence.last[row] = now
+        state.moved = True
+
+    def _change(self, command: ChangeLeg) -> None:
+        state = self._state
+        row = self._row(command.leg)
+        if row is None:
+            return
+        codec = int(state.legs.codec[row])
+        state.legs.negotiate(row, command.media)
+        state.transport.change(row, command.media)
+        if int(state.legs.codec[row]) != codec or not command.media.rx:
+            # What waits is in the old code, or must not be heard any more.
+            state.store.filled[row] = 0
+            state.store.missing[row] = 1 << 30
+        state.presence.last[row] = time.monotonic()
+        state.moved = True
+
+    def _close(self, leg: int) -> None:
+        state = self._state
+        row = self._row(leg)
+        if row is None:
+            return
+        goodbye = state.reports.compound(
+            row, state.outgoing, state.sequences, time.monotonic(), time.time(), goodbye=True
+        )
+        state.transport.send_rtcp(row, goodbye)
+        state.transport.close(row)
+        state.leave(row)
+        statistics = self._teller.leg(row)
+        state.clear_row(row)
+        state.leg_counters.close(row)
+        state.legs.release(row)
+        state.moved = True
+        self._teller.forget(leg)
+        state.put(LegClosed(leg=leg, statistics=statistics))
+
+    def _place(self, command: Place) -> None:
+        state, legs = self._state, self._state.legs
+        row = self._row(command.leg)
+        if row is None:
+            return
+        index = int(legs.room[row])
+        now_in = state.rooms.room_of.get(index)
+        if command.room != now_in:
+            state.leave(row)
+            if command.room is not None:
+                state.enter(row, command.room)
+        legs.speaks[row] = command.speaks
+        legs.hears[row] = command.hears
+        state.moved = True
+
+    # --- prompts --------------------------------------------------------------------------------
+
+    def _play(self, command: Play) -> None:
+        state = self._state
+        if (command.leg is None) == (command.room is None):
+            self._not_played(command, "Play needs either a leg or a room")
+            return
+        if not command.clips or not all(state.bank.holds(*clip) for clip in command.clips):
+            self._not_played(command, "Play names a clip that is not in the bank")
+            return
+        if command.leg is not None:
+            row = self._row(command.leg)
+            players = state.background if command.loop else state.foreground
+        else:
+            row = state.rooms.index_of.get(command.room if command.room is not None else -1)
+            players = state.chimes
+        if row is None:
+            self._not_played(command)
+            return
+        if players is state.background:
+            players.stop(row, None)
+        gain = 10 ** (min(command.gain_db, LOUDEST_GAIN_DB) / 20)
+        playing = Playing(
+            play=command.play,
+            clips=command.clips,
+            loop=command.loop,
+            mode=REPLACE if command.mode == "replace" and command.room is None else MIX,
+            gain=gain,
+        )
+        if not players.start(row, playing):
+            self._not_played(command, "Play: too many plays wait already")
+
+    def _not_played(self, command: Play, what: str | None = None) -> None:
+        """Say that a play is over before it began, so that nobody waits for it."""
+        if what is not None:
+            self._refuse(what, command.leg)
+        self._state.put(
+            PlayFinished(play=command.play, completed=False, leg=command.leg, room=command.room)
+        )
+
+    def _stop_play(self, command: StopPlay) -> None:
+        state = self._state
+        if command.room is not None:
+            index = state.rooms.index_of.get(command.room)
+            if index is not None:
+                state.chimes.stop(index, command.play)
+            return
+        row = self._row(command.leg)
+        if row is None:
+            return
+        for players in (state.foreground, state.background):
+            players.stop(row, command.play)
+
+    def _load_bank(self, command: LoadBank, fds: list[int]) -> None:
+        try:
+            if len(fds) != 1:
+                self._refuse(f"LoadBank came with {len(fds)} descriptors, needs one")
+                return
+            octets = 2 * (command.samples + FRAME)
+            if command.samples < 0 or os.fstat(fds[0]).st_size < octets:
+                self._refuse(f"LoadBank: the descriptor holds less than {octets} octets")
+                return
+            mapped = mmap.mmap(fds[0], 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            self._refuse(f"LoadBank: the descriptor cannot be mapped: {error}")
+            return
+        finally:
+            for fd in fds:
+                os.close(fd)
+        samples = np.frombuffer(mapped, np.int16, count=len(mapped) // 2)
+        self._state.use_bank(Bank(samples, command.samples))
+
+    # --- the rest -------------------------------------------------------------------------------
+
+    def _digit(self, command: DigitInfo) -> None:
+        row = self._row(command.leg)
+        if row is None:
+            return
+        if len(command.digit) != 1 or command.digit not in DIGITS:
+            self._refuse("DigitInfo names no digit", command.leg)
+            return
+        pressed = self._state.keys.tell(row, command.leg, command.digit, "info", time.monotonic())
+        if pressed is not None:
+            self._state.put(pressed)
+
+    def _trace(self, leg: int, *, traced: bool) -> None:
+        row = self._row(leg)
+        if row is not None:
+            self._state.presence.traced[row] = traced

@@ -1,0 +1,197 @@
+"""Everything a media process knows: the tables of its legs, its rooms, its players, its sockets.
+
+The engine is the only writer. Commands change the state between ticks, the tick reads and advances
+it; nothing else holds audio state. A *row* is a leg's place in every table, a *position* its place
+in the order of a tick (`seating`).
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import SILENCE_CODES
+from bridge.media.concealment import ComfortNoise
+from bridge.media.counters import Counters, LegCounters
+from bridge.media.dtmf import Keys
+from bridge.media.hearing import Hearing
+from bridge.media.legs import Legs, Rooms
+from bridge.media.levels import Levels
+from bridge.media.messages import Event, PlayFinished
+from bridge.media.outgoing import Outgoing
+from bridge.media.own_sockets import OwnSockets
+from bridge.media.playout import PlayoutStore
+from bridge.media.rtcp import Reports
+from bridge.media.seating import Seating, seat
+from bridge.media.sequence import Sequences
+from bridge.media.speech import Bank, Players, Playing
+from bridge.media.transport import Transport
+
+__all__ = ["FIRST_CAPACITY", "Presence", "State"]
+
+FIRST_CAPACITY: Final = 256
+"""Legs that have a row from the start; every table doubles when one more comes."""
+
+FIRST_ROOMS: Final = 64
+
+
+class Presence(Rows):
+    """When each leg was heard of, and what control was told about that.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.heard: npt.NDArray[np.bool_] = self.column("heard", np.bool_)
+        self.last: npt.NDArray[np.float64] = self.column("last", np.float64)
+        self.quiet_told: npt.NDArray[np.int64] = self.column("quiet_told", np.int64)
+        self.traced: npt.NDArray[np.bool_] = self.column("traced", np.bool_)
+
+
+class State:
+    """The state of one media process.
+
+    Args:
+        put: takes each event for control.
+        transport: moves packets; own sockets when not given.
+        capacity: rows to begin with.
+    """
+
+    def __init__(
+        self,
+        put: Callable[[Event], None],
+        counters: Counters,
+        transport: Transport | None = None,
+        capacity: int = FIRST_CAPACITY,
+    ) -> None:
+        self.put = put
+        self.counters = counters
+        self.leg_counters = LegCounters(capacity)
+        self.transport: Transport = (
+            transport
+            if transport is not None
+            else OwnSockets(capacity, counters, self.leg_counters)
+        )
+        self.legs = Legs(capacity)
+        self.rooms = Rooms()
+        self.presence = Presence(capacity)
+        self.sequences = Sequences(capacity)
+        self.store = PlayoutStore(capacity)
+        self.noise = ComfortNoise(capacity)
+        self.levels = Levels(capacity)
+        self.keys = Keys(capacity)
+        self.hearing = Hearing(capacity)
+        self.outgoing = Outgoing(capacity)
+        self.reports = Reports(capacity)
+        self.bank = Bank.empty()
+        self.foreground = Players(capacity, self.bank, self._leg_play_finished)
+        self.background = Players(capacity, self.bank, self._leg_play_finished)
+        self.chimes = Players(FIRST_ROOMS, self.bank, self._room_play_finished)
+        self.hearing.grow_rooms(FIRST_ROOMS)
+        # Legs are in it or out of it, speak or not: the seating must be made anew.
+        self.moved = True
+        self.seating: Seating = seat(self.legs, SILENCE_CODES)
+        self.ended = False
+
+    def _tables(self) -> tuple[Rows, ...]:
+        """Return all tables with a row per leg."""
+        return (
+            self.leg_counters,
+            self.legs,
+            self.presence,
+            self.sequences,
+            self.store,
+            self.noise,
+            self.levels,
+            self.keys,
+            self.hearing,
+            self.outgoing,
+            self.reports,
+            self.foreground,
+            self.background,
+        )
+
+    # --- rows and rooms -------------------------------------------------------------------------
+
+    def make_room(self) -> None:
+        """Grow every table, so that one more leg has a row."""
+        capacity = 2 * self.legs.capacity
+        for table in self._tables():
+            table.grow(capacity)
+        self.transport.grow(capacity)
+        self.moved = True
+
+    def clear_row(self, row: int) -> None:
+        """Make a row as new in all tables that hold a leg's past; its plays end unheard."""
+        for player in (self.foreground, self.background):
+            player.reset(row)
+        for table in (
+            self.presence,
+            self.sequences,
+            self.store,
+            self.noise,
+            self.levels,
+            self.keys,
+            self.outgoing,
+            self.reports,
+        ):
+            table.reset(row)
+
+    def enter(self, row: int, room: int) -> None:
+        """Put a leg into a room, which exists from then on."""
+        index = self.rooms.enter(room)
+        if index >= self.chimes.capacity:
+            self.chimes.grow(2 * self.chimes.capacity)
+        self.hearing.grow_rooms(self.rooms.capacity)
+        self.legs.room[row] = index
+        self.moved = True
+
+    def leave(self, row: int) -> None:
+        """Take a leg out of its room, whose chimes end with the last leg."""
+        index = int(self.legs.room[row])
+        if index < 0:
+            return
+        if self.rooms.is_last(index):
+            self.chimes.reset(index)
+        self.rooms.leave(index)
+        self.legs.room[row] = -1
+        self.moved = True
+
+    def settle(self) -> None:
+        """Make seating and plan anew where legs or their addresses have changed."""
+        if self.moved:
+            self.seating = seat(self.legs, SILENCE_CODES)
+        if self.moved or self.transport.changed:
+            self.outgoing.plan(self.seating, self.legs, self.transport.reachable)
+            self.transport.plan(self.seating, self.outgoing)
+        self.moved = False
+
+    def jump(self, ticks: int) -> None:
+        """Leave ticks out that are too late to be made up; time runs on for every leg."""
+        rows = np.flatnonzero(self.legs.open)
+        self.counters.jumped_ticks += ticks
+        self.counters.jumped_leg_ticks += ticks * len(rows)
+        self.store.jump(rows, ticks)
+        self.outgoing.jump(rows, ticks)
+
+    # --- prompts --------------------------------------------------------------------------------
+
+    def use_bank(self, bank: Bank) -> None:
+        """Play from another bank; what was played from the old one ends unheard."""
+        self.bank = bank
+        for players in (self.foreground, self.background, self.chimes):
+            for row in np.flatnonzero(players.active).tolist():
+                players.stop(row, None)
+            players.bank = bank
+
+    def _leg_play_finished(self, row: int, playing: Playing, completed: bool) -> None:  # noqa: FBT001 - `speech.Finished`
+        leg = int(self.legs.leg[row])
+        self.put(PlayFinished(play=playing.play, completed=completed, leg=leg))
+
+    def _room_play_finished(self, index: int, playing: Playing, completed: bool) -> None:  # noqa: FBT001 - `speech.Finished`
+        room = self.rooms.room_of[index]
+        self.put(PlayFinished(play=playing.play, completed=completed, room=room))

@@ -1,0 +1,221 @@
+"""What the media process tells control of its own accord: how ticks go, how legs do.
+
+Each leg's counters are told once in five seconds, a few legs a tick, so that no tick bears all of
+them. What happens now and then (a quiet leg, the heartbeat) is looked for once a second.
+"""
+
+import math
+import os
+from collections import deque
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media.messages import (
+    EngineStatistics,
+    Heartbeat,
+    LegStatistics,
+    MediaQuiet,
+    MediaResumed,
+    Traced,
+)
+from bridge.media.rtp import Arrivals, Headers, Kind
+from bridge.media.state import State
+
+__all__ = ["STAGES", "Teller"]
+
+TICKS_PER_SECOND: Final = 50
+STATISTICS_TICKS: Final = 250
+"""Five seconds between two `LegStatistics` of a leg."""
+
+QUIET_SECONDS: Final = 10
+"""Between two words about a leg that sends nothing."""
+
+LONG_WINDOW: Final = 10 * TICKS_PER_SECOND
+
+STAGES: Final = ("commands", "receive", "packets", "decode", "mix", "encode", "send", "rest")
+"""Parts of a tick whose time is measured, in their order."""
+
+TRACE_LINES: Final = 1000
+"""Lines of one leg that wait; a flood is not traced packet by packet."""
+
+_KINDS: Final = {
+    Kind.DROPPED: "dropped",
+    Kind.AUDIO: "audio",
+    Kind.EVENT: "event",
+    Kind.COMFORT_NOISE: "noise",
+}
+
+
+class Teller:
+    """Measures and tells.
+
+    Args:
+        state: what is told about.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tick = 0
+        self._second: list[float] = []
+        self._long: deque[float] = deque(maxlen=LONG_WINDOW)
+        self._longest = 0.0
+        self._stages = np.zeros((LONG_WINDOW, len(STAGES)))
+        self._traces: dict[int, list[str]] = {}
+
+    # --- the process ----------------------------------------------------------------------------
+
+    def measured(self, stages: npt.NDArray[np.float64]) -> None:
+        """Take the time that each stage of a tick took in: float64, `(STAGES,)` [ms]."""
+        took = float(stages.sum())
+        self._stages[self._tick % LONG_WINDOW] = stages
+        self._second.append(took)
+        self._long.append(took)
+        self._longest = max(self._longest, took)
+        self._tick += 1
+
+    def _beat(self) -> None:
+        state, counters = self._state, self._state.counters
+        ticks = np.array(self._second or [0.0])
+        self._second.clear()
+        p50, p95 = np.percentile(ticks, (50, 95))
+        state.put(
+            Heartbeat(
+                tick=self._tick,
+                tick_ms_p50=float(p50),
+                tick_ms_p95=float(p95),
+                tick_ms_max=float(ticks.max()),
+                late_ticks=counters.late_ticks,
+                jumped_ticks=counters.jumped_ticks,
+                legs=len(state.legs),
+                rxq_overflow=counters.rxq_overflow,
+                send_errors=counters.send_errors,
+            )
+        )
+
+    def engine(self) -> EngineStatistics:
+        """Return the state of the process."""
+        state, counters = self._state, self._state.counters
+        ticks = np.array(self._long or [0.0])
+        p50, p95, p99 = np.percentile(ticks, (50, 95, 99))
+        times = os.times()
+        longest, self._longest = self._longest, 0.0
+        stages = self._stages[: max(1, min(self._tick, LONG_WINDOW))].mean(axis=0)
+        return EngineStatistics(
+            ticks=self._tick,
+            legs=len(state.legs),
+            rooms=len(state.rooms),
+            tick_ms_p50=float(p50),
+            tick_ms_p95=float(p95),
+            tick_ms_p99=float(p99),
+            tick_ms_max=longest,
+            cpu_seconds=times.user + times.system,
+            lost_by_bridge=counters.lost_by_bridge,
+            counters={**counters.as_dict(), **state.leg_counters.totals()},
+            stages_ms=dict(zip(STAGES, stages.tolist(), strict=True)),
+        )
+
+    # --- the legs -------------------------------------------------------------------------------
+
+    def leg(self, row: int) -> LegStatistics:
+        """Return a leg's counters."""
+        state = self._state
+        one = np.array([row])
+        counts = state.leg_counters.of(row)
+        return LegStatistics(
+            leg=int(state.legs.leg[row]),
+            packets_rx=int(state.sequences.packets(one)[0]),
+            packets_tx=int(state.outgoing.packets_sent[row]),
+            bytes_rx=int(state.sequences.octets[row]),
+            bytes_tx=int(state.outgoing.octets_sent[row]),
+            lost=int(state.sequences.lost(one)[0]),
+            late=counts["late"],
+            duplicate=counts["duplicate"],
+            reordered=counts["reordered"],
+            strangers=counts["strangers"],
+            malformed=counts["malformed"],
+            wrong_payload=counts["wrong_payload"],
+            unwanted=counts["unwanted"],
+            reanchored=counts["reanchored"],
+            jitter_ms=float(state.sequences.jitter[row]) / 8,
+            rtt_ms=_known(float(state.reports.rtt[row])),
+            remote_lost=int(state.reports.remote_lost[row]),
+            remote_jitter_ms=_known(float(state.reports.remote_jitter[row])),
+            concealed_frames=int(state.noise.concealed[row]),
+            talk_ms=int(state.levels.talk_ms[row]),
+            playout_ms=20.0 * max(0, int(state.store.ahead[row])),
+            dtmf_method=state.keys.method(row),
+        )
+
+    def _quiet_legs(self, now: float) -> None:
+        """Say who has sent nothing for another ten seconds, and who came back."""
+        presence, legs = self._state.presence, self._state.legs
+        tens = ((now - presence.last) // QUIET_SECONDS).astype(np.int64)
+        more = legs.open & (tens > presence.quiet_told)
+        back = legs.open & (presence.quiet_told > 0) & (tens == 0)
+        for row in np.flatnonzero(more).tolist():
+            seconds = float(now - presence.last[row])
+            self._state.put(MediaQuiet(leg=int(legs.leg[row]), seconds=seconds))
+        for row in np.flatnonzero(back).tolist():
+            self._state.put(MediaResumed(leg=int(legs.leg[row])))
+        presence.quiet_told[more] = tens[more]
+        presence.quiet_told[back] = 0
+
+    # --- traces ---------------------------------------------------------------------------------
+
+    def trace_arrivals(self, arrivals: Arrivals, headers: Headers) -> None:
+        """Note the headers of traced legs' packets; what an event says is left out."""
+        state = self._state
+        for index in np.flatnonzero(state.presence.traced[arrivals.rows]).tolist():
+            row = int(arrivals.rows[index])
+            kind = _KINDS[int(headers.kind[index])]
+            self._note(
+                row,
+                f"in {kind} seq={headers.sequence[index]} ts={headers.timestamp[index]}"
+                f" ssrc={headers.ssrc[index]:08x} marker={int(headers.marker[index])}"
+                f" octets={arrivals.lengths[index]}",
+            )
+
+    def trace_sent(self) -> None:
+        """Note what goes to traced legs."""
+        state, outgoing = self._state, self._state.outgoing
+        sending = state.seating.order[outgoing.sending]
+        for row in sending[state.presence.traced[sending]].tolist():
+            self._note(
+                row,
+                f"out audio seq={(outgoing.sequence[row] - 1) & 0xFFFF}"
+                f" ts={(outgoing.timestamp[row] - 160) & 0xFFFF_FFFF}"
+                f" ssrc={outgoing.ssrc[row]:08x}",
+            )
+
+    def _note(self, row: int, line: str) -> None:
+        lines = self._traces.setdefault(int(self._state.legs.leg[row]), [])
+        if len(lines) < TRACE_LINES:
+            lines.append(line)
+
+    def forget(self, leg: int) -> None:
+        """Tell what is left of a closing leg's trace."""
+        lines = self._traces.pop(leg, None)
+        if lines:
+            self._state.put(Traced(leg=leg, lines=lines))
+
+    # --- each tick ------------------------------------------------------------------------------
+
+    def tell(self, tick: int, now: float) -> None:
+        """Tell what is due in this tick."""
+        state = self._state
+        for row in np.flatnonzero(
+            state.legs.open & (state.legs.leg % STATISTICS_TICKS == tick % STATISTICS_TICKS)
+        ).tolist():
+            state.put(self.leg(row))
+        if self._traces and tick % (TICKS_PER_SECOND // 5) == 0:
+            for leg in list(self._traces):
+                self.forget(leg)
+        if tick % TICKS_PER_SECOND == 0:
+            self._quiet_legs(now)
+            self._beat()
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,337 @@
+"""One tick of 20 ms, from packet to packet: the mixer's table of contents.
+
+::
+
+    commands   what control asks for                     commands, control
+    receive    sockets -> rows of octets                 own_sockets, latching
+    packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout
+    decode     playout rows -> samples, gaps filled      playout, codecs, concealment, levels
+    mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing
+    encode     samples -> octets                         codecs, outgoing
+    send       rows of octets -> sockets                 own_sockets
+    rest       RTCP, quiet sources, what is told         rtcp, telling
+
+Everything is arrays over all legs; the only loops over legs are the socket calls. A stage that
+fails is counted and told once, and the next one runs: a fault in one leg's packet must not silence
+the others.
+"""
+
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media.commands import Commands
+from bridge.media.control import ControlChannel
+from bridge.media.dtmf import DIGITS, END_MARGIN, RUNNING_MARGIN, EventPackets
+from bridge.media.levels import frame_rms
+from bridge.media.messages import (
+    EngineError,
+    FirstMedia,
+    MediaResumed,
+    SourceLatched,
+    TalkSpurt,
+)
+from bridge.media.playout import WINDOW_TICKS
+from bridge.media.rtcp import MalformedRtcp, read_compound
+from bridge.media.rtp import Arrivals, Headers, Kind, parse
+from bridge.media.state import State
+from bridge.media.telling import STAGES, Teller
+
+__all__ = ["Tick"]
+
+_Rows = npt.NDArray[np.intp]
+
+FAULTS_TOLD: Final = 20
+"""Different places of faults that control is told of; each is told once."""
+
+
+class Tick:
+    """Makes ticks.
+
+    Args:
+        state: what they work on.
+        channel: to control.
+    """
+
+    def __init__(self, state: State, channel: ControlChannel) -> None:
+        self._state = state
+        self._channel = channel
+        self._teller = Teller(state)
+        self._commands = Commands(state, self._teller)
+        self._number = 0
+        self._now = 0.0
+        self._faults: set[str] = set()
+        self._took = np.zeros(len(STAGES))
+        self._heard = np.empty((0, 160), np.float32)
+        self._positions: _Rows = np.empty(0, np.intp)
+        self._frames = self._heard
+        self._arrivals: Arrivals | None = None
+
+    def run(self) -> None:
+        """Make one tick."""
+        self._now = time.monotonic()
+        started = time.perf_counter()
+        stages: tuple[Callable[[], None], ...] = (
+            self._take_commands,
+            self._receive,
+            self._take_packets,
+            self._decode,
+            self._mix,
+            self._encode,
+            self._send,
+            self._rest,
+        )
+        for index, stage in enumerate(stages):
+            try:
+                stage()
+            except Exception as error:  # noqa: BLE001 - one stage's fault must not end every call
+                self._fault(error)
+            ended = time.perf_counter()
+            self._took[index] = 1000 * (ended - started)
+            started = ended
+        self._teller.measured(self._took)
+        self._number += 1
+        self._channel.flush()
+
+    @property
+    def has_second_halves(self) -> bool:
+        """Some legs get the second half of their frame 10 ms later."""
+        return bool(len(self._state.outgoing.halved))
+
+    def send_second_halves(self) -> None:
+        """Send them."""
+        self._state.transport.send_second_halves()
+
+    def close(self) -> None:
+        """Close every leg and say the last words."""
+        self._commands.close_all()
+        self._channel.close()
+
+    def _fault(self, error: Exception) -> None:
+        """Count a fault and tell where it is, without a value that might be somebody's."""
+        self._state.counters.stage_faults += 1
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}"
+        if where not in self._faults and len(self._faults) < FAULTS_TOLD:
+            self._faults.add(where)
+            self._state.put(EngineError(what=f"a stage of the tick failed: {where}"))
+
+    # --- commands ---------------------------------------------------------------------------------
+
+    def _take_commands(self) -> None:
+        for command, fds in self._channel.read():
+            self._commands.carry_out(command, fds)
+        if self._channel.ended:
+            self._state.ended = True
+
+    # --- packets ----------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        state = self._state
+        self._arrivals = None
+        self._arrivals = state.transport.receive(self._number)
+        for latched in state.transport.take_latched():
+            leg = int(state.legs.leg[latched.row])
+            state.put(SourceLatched(leg=leg, own_sdp=latched.own_sdp))
+        state.settle()
+
+    def _take_packets(self) -> None:
+        """Hand each packet to its leg's stream, keys and playout."""
+        state, arrivals = self._state, self._arrivals
+        if arrivals is None or not len(arrivals.rows):
+            return
+        headers = parse(arrivals, state.legs, state.leg_counters)
+        self._note_presence(arrivals.rows)
+        if state.presence.traced.any():
+            self._teller.trace_arrivals(arrivals, headers)
+        arrived = np.full(len(arrivals.rows), np.nan)
+        arrived[arrivals.timed] = arrivals.times
+        for chosen in _one_of_each(arrivals.rows, np.flatnonzero(headers.kind != Kind.DROPPED)):
+            self._take_one_of_each(arrivals, headers, chosen, arrived)
+
+    def _note_presence(self, rows: _Rows) -> None:
+        """Note who sent something; told at once where a leg had been told quiet."""
+        presence, legs = self._state.presence, self._state.legs
+        presence.last[rows] = self._now
+        back = rows[presence.quiet_told[rows] > 0]
+        if len(back):
+            for row in np.unique(back).tolist():
+                presence.quiet_told[row] = 0
+                self._state.put(MediaResumed(leg=int(legs.leg[row])))
+
+    def _take_one_of_each(
+        self,
+        arrivals: Arrivals,
+        headers: Headers,
+        chosen: _Rows,
+        arrived: npt.NDArray[np.float64],
+    ) -> None:
+        """Take at most one packet of each leg in, oldest first."""
+        state = self._state
+        rows = arrivals.rows[chosen]
+        admission = state.sequences.admit(
+            rows, headers.sequence[chosen], headers.ssrc[chosen], state.leg_counters
+        )
+        used, begins, newer = chosen, admission.begins, admission.newer
+        if not admission.used.all():
+            used = chosen[admission.used]
+            rows = rows[admission.used]
+            begins, newer = begins[admission.used], newer[admission.used]
+        if not len(used):
+            return
+        state.sequences.octets[rows] += headers.length[used]
+        if begins.any():
+            self._begin_streams(rows[begins])
+        kind = headers.kind[used]
+        audio = kind == Kind.AUDIO
+        timed = audio & ~np.isnan(arrived[used])
+        if timed.any():
+            at = used[timed]
+            state.sequences.time(rows[timed], arrived[at], headers.timestamp[at])
+        if not audio.all():
+            self._take_events(arrivals, headers, used[kind == Kind.EVENT])
+            self._take_noise(arrivals, headers, used[kind == Kind.COMFORT_NOISE])
+            used, rows = used[audio], rows[audio]
+            begins, newer = begins[audio], newer[audio]
+        if len(used):
+            state.noise.resume(rows)
+            state.store.write(
+                rows,
+                headers.timestamp[used],
+                arrivals.octets,
+                used,
+                headers.offset[used],
+                headers.length[used],
+                begins=begins,
+                announced=newer & headers.marker[used],
+                codec=state.legs.codec,
+                counters=state.leg_counters,
+            )
+
+    def _begin_streams(self, rows: _Rows) -> None:
+        """Forget what belonged to the stream before; tell of a leg's very first."""
+        state = self._state
+        state.keys.forget(rows)
+        state.store.anchored[rows] = False
+        for row in rows[~state.presence.heard[rows]].tolist():
+            state.presence.heard[row] = True
+            state.put(FirstMedia(leg=int(state.legs.leg[row]), at=self._now))
+
+    def _take_events(self, arrivals: Arrivals, headers: Headers, chosen: _Rows) -> None:
+        """Tell key presses, and let nobody hear them."""
+        if not len(chosen):
+            return
+        state = self._state
+        events, odd = EventPackets.parse(arrivals, headers, chosen)
+        state.leg_counters.add("odd_events", odd)
+        if not len(events.rows):
+            return
+        begins = np.flatnonzero(state.keys.press(events))
+        for index in begins.tolist():
+            row = int(events.rows[index])
+            leg, digit = int(state.legs.leg[row]), DIGITS[int(events.code[index])]
+            pressed = state.keys.tell(row, leg, digit, "rfc4733", self._now)
+            if pressed is not None:
+                state.put(pressed)
+        state.store.blank(
+            events.rows,
+            (events.timestamp + events.duration) & 0xFFFF_FFFF,
+            margin=np.where(events.ended, END_MARGIN, RUNNING_MARGIN),
+        )
+
+    def _take_noise(self, arrivals: Arrivals, headers: Headers, chosen: _Rows) -> None:
+        """Take comfort noise: silence by agreement, at a level."""
+        if len(chosen):
+            level = arrivals.octets[chosen, headers.offset[chosen]]
+            self._state.noise.pause(arrivals.rows[chosen], level)
+
+    # --- sound ------------------------------------------------------------------------------------
+
+    def _decode(self) -> None:
+        """Turn this tick's frames of those who may speak into samples, and see who does."""
+        state = self._state
+        seating, store = state.seating, state.store
+        reading = store.read(seating.order)
+        n = seating.speakers
+        rows = seating.order[:n]
+        pcm = state.hearing.decode(seating, reading, store)
+        missing = reading.missing[:n]
+        state.noise.conceal(rows, missing, reading.blanked[:n] | ~state.legs.rx[rows], pcm)
+        rms = frame_rms(pcm)
+        came = missing == 0
+        state.noise.follow(rows[came], rms[came])
+        self._tell_talkers(state.levels.follow(rows, rms))
+        self._tell_talkers(state.levels.fall_silent(seating.silent_rows))
+        if self._number % WINDOW_TICKS == 0:
+            store.adjust(seating.order, state.levels.talking)
+
+    def _tell_talkers(self, rows: _Rows) -> None:
+        if len(rows):
+            state = self._state
+            for row in rows.tolist():
+                talking = bool(state.levels.talking[row])
+                state.put(TalkSpurt(leg=int(state.legs.leg[row]), talking=talking))
+
+    def _mix(self) -> None:
+        """Give everybody the room without themselves, and what is played to them."""
+        state = self._state
+        state.hearing.mix(state.seating, state.chimes)
+        self._positions, self._frames = state.hearing.play(
+            state.seating, state.legs, state.foreground, state.background
+        )
+
+    def _encode(self) -> None:
+        state = self._state
+        codes = state.hearing.encode(state.seating, state.legs, self._positions, self._frames)
+        state.outgoing.fill(state.seating, codes)
+
+    def _send(self) -> None:
+        self._state.transport.send()
+
+    # --- the rest ---------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        state, now = self._state, self._now
+        wall = time.time()
+        for row, packet in state.transport.receive_rtcp():
+            try:
+                report = read_compound(packet)
+            except MalformedRtcp:
+                state.counters.rtcp_malformed += 1
+                continue
+            state.reports.take(row, report, int(state.outgoing.ssrc[row]), now, wall)
+        for row in state.reports.take_due(now):
+            packet = state.reports.compound(row, state.outgoing, state.sequences, now, wall)
+            state.transport.send_rtcp(row, packet)
+        state.transport.watch(self._number)
+        if state.presence.traced.any():
+            self._teller.trace_sent()
+        self._teller.tell(self._number, now)
+
+
+def _one_of_each(rows: _Rows, chosen: _Rows) -> list[_Rows]:
+    """Part packets so that no part has two of one leg, each leg's in order of arrival.
+
+    Args:
+        rows: intp, `(n,)`: the leg of each packet.
+        chosen: intp, `(k,)`: the packets to part, ascending.
+
+    Returns:
+        Indices of packets; one part nearly every time.
+    """
+    legs = rows[chosen]
+    order = np.argsort(legs, kind="stable")
+    ordered = legs[order]
+    first = np.ones(len(ordered), np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    if first.all():
+        return [chosen] if len(chosen) else []
+    index = np.arange(len(ordered))
+    turn = index - np.maximum.accumulate(np.where(first, index, 0))
+    by_arrival = np.empty(len(ordered), np.intp)
+    by_arrival[order] = turn
+    return [chosen[by_arrival == k] for k in range(int(turn.max()) + 1)]
