@@ -109,8 +109,8 @@ _COUNTS = """
 """
 _WORDS = """
     action by cause check codec dtmf_method end_reason event_name event_type exit field function
-    hint key_name kind language machine method number_kind operation origin problem process reason role rule
-    setting state stage step task thread transport verdict what where why country
+    hint key_name kind language machine method number_kind operation origin problem process reason
+    role rule setting state stage step task thread transport verdict what where why country
 """
 _IDENTIFIERS = "call conference leg play request room run session subject trace trunk_id pin_id"
 
