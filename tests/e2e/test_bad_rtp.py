@@ -29,8 +29,8 @@ class Pair:
 
     def still_talk(self) -> None:
         """See that both hear each other as before."""
-        assert self.listener.heard_of(*self.speaker.speak(1.6)).match.correlation > 0.8
-        assert self.speaker.heard_of(*self.listener.speak(1.6)).match.correlation > 0.8
+        assert self.listener.heard_of(*self.speaker.speak()).match.correlation > 0.8
+        assert self.speaker.heard_of(*self.listener.speak()).match.correlation > 0.8
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_replayed_packets_are_heard_once(pair: Pair) -> None:
         return [packet]
 
     pair.speaker.stream.fault = keep
-    words = pair.speaker.speak(1.6)
+    words = pair.speaker.speak()
     pair.speaker.stream.fault = None
     assert pair.listener.heard_of(*words).match.correlation > 0.8
     again = time.monotonic()
@@ -155,7 +155,7 @@ def test_changed_source_and_leaping_time_stamp_are_followed(pair: Pair) -> None:
         pair.speaker.speak(0.4)
         leap()
         pair.speaker.speak(0.6)
-        words = pair.speaker.speak(1.6)
+        words = pair.speaker.speak()
         assert pair.listener.heard_of(*words).match.correlation > 0.8
 
 
@@ -208,8 +208,8 @@ def test_flood_is_heard_by_nobody_else(bridge: BridgeUnderTest, pair: Pair) -> N
         thread.join()
     assert sent > 3000
     third.silent_for(0.8)
-    assert flooder.heard_of(*third.speak(1.6)).match.heard
-    assert third.heard_of(*flooder.speak(1.6)).match.heard
+    assert flooder.heard_of(*third.speak()).match.heard
+    assert third.heard_of(*flooder.speak()).match.heard
     flooder.hang_up()
     assert bridge.leg_of(flooder)["cause"] == "bye"
     assert bridge.operate("status")["media"]["replaced"] == 0
@@ -226,5 +226,5 @@ def test_caller_behind_nat_is_heard_from_another_port(bridge: BridgeUnderTest) -
     began = behind.press(room.guest_pin)
     behind.hears("joining", since=began)
     behind.silent_for(0.8)
-    assert other.heard_of(*behind.speak(1.6)).match.heard
-    assert behind.heard_of(*other.speak(1.6)).match.heard
+    assert other.heard_of(*behind.speak()).match.heard
+    assert behind.heard_of(*other.speak()).match.heard

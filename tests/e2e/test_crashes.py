@@ -36,8 +36,8 @@ def test_media_process_killed_and_the_callers_talk_on(tmp_path: Path) -> None:
             lambda: one.stream.arrived[-1].at > killed + 0.1, 15, "sound of the new process"
         )
         time.sleep(0.5)
-        assert two.heard_of(*one.speak(1.6)).match.correlation > 0.8
-        assert one.heard_of(*two.speak(1.6)).match.correlation > 0.8
+        assert two.heard_of(*one.speak()).match.correlation > 0.8
+        assert one.heard_of(*two.speak()).match.correlation > 0.8
         # Who waits goes on hearing the music, and can still key and hang up.
         waits.hears_music(since=time.monotonic())
         assert [person.ended_by for person in (one, two, waits)] == [None] * 3

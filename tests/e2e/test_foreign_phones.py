@@ -125,14 +125,14 @@ def test_softphone_by_info_holds_and_comes_back(bridge: BridgeUnderTest, tmp_pat
         phone.command("hold")
         phone.wait_for("hold", lambda event: event.get("state") == "held", since=place)
         held_at = time.monotonic()
-        unheard = witness.speak(1.6)
+        unheard = witness.speak()
         time.sleep(0.5)
         assert witness.prompts(held_at) == []
         place = len(phone.events)
         phone.command("resume")
         phone.wait_for("resume", lambda event: event.get("state") == "active", since=place)
         time.sleep(0.5)
-        told = witness.speak(1.6)
+        told = witness.speak()
         began = phone.say(words)
         assert witness.heard_of(began, words, patience=1.5).match.heard
         time.sleep(0.5)

@@ -55,8 +55,8 @@ def test_calls_go_on_and_their_records_catch_up(
     said = len(bridge.log())
     with fault(bridge):
         bridge.bring_in(room, during)
-        assert before.heard_of(*during.speak(1.6)).match.heard
-        assert during.heard_of(*before.speak(1.6)).match.heard
+        assert before.heard_of(*during.speak()).match.heard
+        assert during.heard_of(*before.speak()).match.heard
         during.hang_up()
         bridge.wait_until(
             lambda: bridge.operate("status")["records"]["writing_to"] == "journal",

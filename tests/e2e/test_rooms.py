@@ -32,8 +32,8 @@ def test_guest_waits_with_music_until_the_host_comes(bridge: BridgeUnderTest) ->
     host.hears("people_waited.one", since=since)
     guest.silent_for(0.8)
     host.silent_for(0.8)
-    assert host.heard_of(*guest.speak(1.6)).match.heard
-    assert guest.heard_of(*host.speak(1.6)).match.heard
+    assert host.heard_of(*guest.speak()).match.heard
+    assert guest.heard_of(*host.speak()).match.heard
     host.hang_up()
     guest.hears_tone("exit", since=host.ended_at)
     guest.hang_up()
@@ -68,7 +68,7 @@ def test_full_conference_says_so_after_the_pin(bridge: BridgeUnderTest) -> None:
     late.hears("goodbye", since=since)
     assert late.wait_end() == "bridge"
     leg = bridge.leg_of(late)
-    assert (leg["cause"], leg["session"]) == ("full", None)
+    assert (leg["cause"], leg["session"]) == ("conference_full", None)
     assert [row["reason"] for row in bridge.operate("cdr.refused") if row["leg"] == leg["leg"]] == [
         "full"
     ]
@@ -86,7 +86,7 @@ def test_closed_conference_says_when_it_opens(bridge: BridgeUnderTest) -> None:
     early.hears("time.0930", since=since)
     early.hears("goodbye", since=since)
     assert early.wait_end() == "bridge"
-    assert bridge.leg_of(early)["cause"] == "closed"
+    assert bridge.leg_of(early)["cause"] == "conference_closed"
 
 
 def test_conference_over_its_hours_says_so(bridge: BridgeUnderTest) -> None:

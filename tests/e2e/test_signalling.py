@@ -17,8 +17,8 @@ SESSION = "v=0\r\no=- 1 99 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 
 
 def talk(first: Caller, second: Caller) -> None:
     """Let two people talk in turn, and see that each hears the other."""
-    assert second.heard_of(*first.speak(1.6)).match.heard
-    assert first.heard_of(*second.speak(1.6)).match.heard
+    assert second.heard_of(*first.speak()).match.heard
+    assert first.heard_of(*second.speak()).match.heard
 
 
 def two_inside(bridge: BridgeUnderTest, first: Caller, second: Caller) -> None:

@@ -41,7 +41,7 @@ class Caller(Phone):
     Args:
         bridge: Where it sends its SIP.
         caller: The user part of From.
-        name: What tests call the person; seeds the voice too.
+        name: What tests call the person; seeds what they say.
         options: As of `Phone`.
     """
 
@@ -50,15 +50,19 @@ class Caller(Phone):
     def __init__(self, bridge: Address, caller: str, *, name: str = "", **options: Any) -> None:  # noqa: ANN401 - as of `Phone`
         super().__init__(bridge, caller, **options)
         self.name = name or caller
+        self._sentences = 0
 
-    def hears(self, *clips: str, since: float | None = None, timeout: float = 12.0) -> Said:
-        """Wait until one of some prompts has been heard, to its end or for two seconds of it.
+    def hears(
+        self, *clips: str, since: float | None = None, timeout: float = 12.0, for_s: float = 2.0
+    ) -> Said:
+        """Wait until one of some prompts has been heard, to its end or for a while.
 
         Args:
             clips: Names in the bank.
             since: What arrived before is not looked at (`time.monotonic()`); from the answer on
                 when None.
             timeout: After which it is a failure [s].
+            for_s: How much of it is enough [s].
 
         Returns:
             The prompt, `at_s` as a time of the monotonic clock.
@@ -72,7 +76,7 @@ class Caller(Phone):
             late = time.monotonic() > deadline
             recording = self.recording(start)
             for said in ear(self.language).said(recording.samples, only=clips):
-                if said.whole or said.seconds >= 2 or late:
+                if said.whole or said.seconds >= for_s or late:
                     return Said(
                         said.clip,
                         recording.started + said.at_s,
@@ -196,27 +200,31 @@ class Caller(Phone):
             self.silent_for(0.6)
         return self
 
-    def slip_in(self, number: str, pin: str, *, late: bool = False) -> "Caller":
+    def slip_in(
+        self, number: str, pin: str, *, late: bool = False, settle: bool = True
+    ) -> "Caller":
         """Come in as somebody who knows the way: key the PIN at once, cut what is said inside.
 
         Args:
             number: To dial.
             pin: To key.
             late: Whether the bridge is to make the offer.
+            settle: Whether to wait until nothing is said any more.
 
         Returns:
-            The caller, inside, with nothing being said.
+            The caller, inside.
         """
         self.dial(number, late=late)
-        began = self.press(pin, Digits(on_ms=60, off_ms=40))
-        self.hears("joining", since=began)
+        began = self.press(pin, Digits(on_ms=60, off_ms=20, ends=1))
+        self.hears("joining", since=began, for_s=0.5)
         # The listener's own key cuts a prompt and has done its work with that.
         self.press("1")
-        self.silent_for(0.5)
+        if settle:
+            self.silent_for(0.6)
         return self
 
-    def speak(self, seconds: float = 2.0) -> tuple[float, Samples]:
-        """Say something in this caller's own voice and wait until it is said.
+    def speak(self, seconds: float = 1.5) -> tuple[float, Samples]:
+        """Say something, never the same twice, and wait until it is said.
 
         Args:
             seconds: How long [s].
@@ -224,12 +232,13 @@ class Caller(Phone):
         Returns:
             When it began (`time.monotonic()`), and what was said.
         """
-        words = voice(self.name, seconds)
+        self._sentences += 1
+        words = voice(f"{self.name}, sentence {self._sentences}", seconds)
         began = self.say(words)
         self.stream.drain()
         return began, words
 
-    def heard_of(self, began: float, words: Samples, *, patience: float = 1.0) -> Heard:
+    def heard_of(self, began: float, words: Samples, *, patience: float = 0.7) -> Heard:
         """Look for somebody's words in what this caller heard.
 
         Args:
@@ -261,7 +270,7 @@ def all_at_once(*actions: Callable[[], T]) -> list[T]:
         return [each.result() for each in [threads.submit(action) for action in actions]]
 
 
-def hears_each_other(callers: Iterable[Caller], *, seconds: float = 1.6) -> dict[str, list[str]]:
+def hears_each_other(callers: Iterable[Caller], *, seconds: float = 1.5) -> dict[str, list[str]]:
     """Let callers talk in turn and find who heard whom.
 
     Args:
