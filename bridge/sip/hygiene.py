@@ -17,7 +17,7 @@ _SINGLE = ("call-id", "cseq", "from", "to", "content-length", "content-type", "m
 _HIDE = re.compile(r";\s*hide\b", re.IGNORECASE)
 _KNOWN_SCHEMES = ("sip", "sips", "tel")
 _CSEQ_LIMIT = 2**31
-_METHOD = re.compile(r"^[A-Za-z0-9\-.!%*_+`'~]{1,32}$")
+_METHOD = re.compile(r"^[A-Za-z0-9\-.!%*_+`'~]{1,64}$")
 
 
 class Fault:

@@ -231,8 +231,10 @@ def test_connections_from_one_address_are_limited() -> None:
     """An address that is not trusted gets few; another one is not hurt; what is closed is free."""
     with contextlib.ExitStack() as stack:
         desk = stack.enter_context(Desk(trunks=(STRANGERS_MAY_PROVE,), max_tcp_per_source=3))
-        for _ in range(3):
-            good = stack.enter_context(Caller(desk.address, tcp=True, ip="127.0.0.9"))
+        first = [
+            stack.enter_context(Caller(desk.address, tcp=True, ip="127.0.0.9")) for _ in range(3)
+        ]
+        for good in first:
             good.say("OPTIONS")
             good.expect(401, "OPTIONS")
         with Caller(desk.address, tcp=True, ip="127.0.0.9") as fourth:
@@ -243,7 +245,7 @@ def test_connections_from_one_address_are_limited() -> None:
         room = desk.endpoint.room()
         assert (room.refused_source, room.refused_full) == (1, 0)
         assert desk.count("fault_tcp_source_limit") == 1
-        good.socket.close()
+        first[0].socket.close()
         desk.until(lambda: desk.endpoint.room().connections == 2)
         with Caller(desk.address, tcp=True, ip="127.0.0.9") as again:
             again.say("OPTIONS")
