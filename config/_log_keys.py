@@ -24,7 +24,7 @@ Value = str | int | float | bool | None
 
 WITHHELD: Final = "(withheld)"
 
-_EXACT_BELOW: Final = 10_000_000
+_EXACT_BELOW: Final = 1_000_000
 """Larger numbers are rounded: a telephone number has seven digits or more."""
 _ID_DIGITS: Final = 32
 _UUID_VERSION: Final = 4
@@ -44,7 +44,7 @@ def count(value: object) -> Value:
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, int):
-        return value if abs(value) < _EXACT_BELOW else _rounded(value)
+        return int(value) if abs(value) < _EXACT_BELOW else _rounded(value)
     if isinstance(value, float):
         return round(value, 3) if abs(value) < _EXACT_BELOW else _rounded(value)
     return WITHHELD
@@ -85,7 +85,7 @@ def identifier(value: object) -> Value:
             return WITHHELD
         return identifier(parsed) if len(value) >= _ID_DIGITS else WITHHELD
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _EXACT_BELOW:
-        return value
+        return int(value)
     return WITHHELD
 
 
