@@ -57,7 +57,7 @@ class Person(Listener):
 
     def __init__(self, leg: int, role: Role) -> None:
         super().__init__(leg)
-        self.role = role
+        self.role: Role = role
         self.where = Where.WAITING
         self.self_muted = False
         self.music = False

@@ -44,7 +44,8 @@ def resample(
     padded = np.concatenate([np.zeros(taps // 2), samples, np.zeros(taps)])
     if up == 1:
         # The way of a bank: a plain convolution is several times as fast as gathering windows.
-        return np.convolve(padded, phases[0][::-1], mode="valid")[::down][:count]
+        filtered: npt.NDArray[np.float64] = np.convolve(padded, phases[0][::-1], mode="valid").real
+        return filtered[::down][:count]
     windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
     out = np.empty(count)
     for phase in range(up):

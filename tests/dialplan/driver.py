@@ -50,6 +50,7 @@ from dialplan.events import (
     PinChecked,
     PinResult,
     PromptDone,
+    Released,
     TimerFired,
 )
 from dialplan.floor import Where
@@ -168,6 +169,8 @@ class CallDriver:
         actions = self.flow.handle(event)
         if isinstance(event, PromptDone) and self.playing and self.playing.play == event.play:
             self.playing = None
+        if isinstance(event, Released):
+            self.inside = False
         for action in actions:
             self._carry_out(action)
         self._check()
