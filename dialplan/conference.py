@@ -34,6 +34,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from msgspec import Struct
 
+from dialplan._sentences import count_sentence, keys_sentence, welcome_sentence
 from dialplan.actions import (
     Answer,
     Chime,
@@ -61,10 +62,10 @@ from dialplan.events import (
 )
 from dialplan.floor import Where
 from dialplan.hours import closed_for
-from dialplan.keypad import Command, Stray, commands_of
+from dialplan.keypad import Command, Stray
 from dialplan.people import Census, Person, PersonView, census
 from dialplan.phrases import Phrase, PhraseKey, phrase
-from dialplan.rules import ConferenceRules
+from dialplan.rules import ConferenceRules, Role
 from dialplan.speech import SAY_TIMER, Speech, Subject
 from dialplan.timers import Timers
 
@@ -200,13 +201,22 @@ class Conference:
     def _entered(self, event: Entered) -> None:
         running = self._state is ConferenceState.RUNNING
         closed = closed_for(self._rules, event.role, event.wall, running=running)
-        staying = [p for p in self._people.values() if p.where is not Where.PARTING]
         if closed is not None:
             self._do(Answer(event.leg, closed))
-        elif len(staying) >= self._rules.capacity:
+        elif self._is_full(event.role):
             self._do(Answer(event.leg, Full()))
         else:
             self._let_in(event, running=running)
+
+    def _is_full(self, role: Role) -> bool:
+        """Say whether nobody of this role fits in; who is being told goodbye takes no place."""
+        staying = self._staying()
+        # Where nothing starts without a host, those who wait must not keep the host out.
+        for_host = self._rules.start == "on_host" and "host" not in {
+            role,
+            *(p.role for p in staying),
+        }
+        return len(staying) + for_host >= self._rules.capacity
 
     def _let_in(self, event: Entered, *, running: bool) -> None:
         person = Person(event.leg, event.role)
@@ -222,21 +232,22 @@ class Conference:
             self._start_session(event.at, person)
         else:
             self._do(Answer(event.leg, Joined(waiting=True)))
-            self._let_wait(person)
+            self._let_wait(event.at, person)
 
-    def _let_wait(self, person: Person) -> None:
+    def _let_wait(self, at: float, person: Person) -> None:
         self._sync(person)
         self._music(person, on=True)
         first = sum(p.where is Where.WAITING for p in self._people.values()) == 1
         reason = _K.WAITING_FOR_HOST if self._rules.start == "on_host" else _K.WAITING_FOR_SECOND
         words = (phrase(_K.FIRST_IN),) if first else ()
         self._speech.tell(person, Subject.ENTRY, *words, phrase(reason))
+        person.gives_up_at = at + self._rules.wait_limit_s
         self._timers.start(f"{_WAIT}:{person.leg}", self._rules.wait_limit_s)
         if not self._timers.runs(_STILL):
             self._timers.start(_STILL, self._times.still_s)
 
     def _may_start(self) -> bool:
-        present = [p for p in self._people.values() if p.where is not Where.PARTING]
+        present = self._staying()
         if self._rules.start == "on_host":
             return any(p.role == "host" for p in present)
         return len(present) >= (2 if self._rules.start == "on_second" else 1)
@@ -260,18 +271,9 @@ class Conference:
         self._plan_end(at)
 
     def _welcome(self, person: Person, *, waited: int) -> None:
-        others = self._room_size()
+        words = welcome_sentence(person, others=self._room_size(), waited=waited)
         self._to_room(person)
-        if person.role == "host" and waited:
-            self._speech.tell(
-                person, Subject.ENTRY, phrase(_K.JOINING), phrase(_K.PEOPLE_WAITED, count=waited)
-            )
-        elif others:
-            self._speech.tell(
-                person, Subject.ENTRY, phrase(_K.JOINING), phrase(_K.OTHERS_HERE, count=others)
-            )
-        else:
-            self._speech.tell(person, Subject.ENTRY, phrase(_K.JOINING), phrase(_K.FIRST_IN))
+        self._speech.tell(person, Subject.ENTRY, *words)
 
     def _host_is_back(self, person: Person) -> None:
         if person.role == "host" and self._timers.runs(_GRACE):
@@ -328,9 +330,8 @@ class Conference:
     def _hurry(self, event: EndRequested) -> None:
         """Hear again of an end that is under way: a shutdown cuts all but the last words."""
         if event.reason == "shutdown":
-            for person in [p for p in self._people.values() if p.subject is not Subject.FAREWELL]:
-                self._speech.cut(person)
-                self._go_on(person)
+            for person in list(self._people.values()):
+                self._cut_to_farewell(person)
 
     def _close(self, end: SessionEnd, cause: EndCause, *phrases: Phrase) -> None:
         """Tell everybody goodbye; the session ends when the last one is gone."""
@@ -351,6 +352,12 @@ class Conference:
         self._sync(person)
         person.forget()
         self._speech.tell(person, Subject.FAREWELL, *phrases, phrase(_K.GOODBYE))
+
+    def _cut_to_farewell(self, person: Person) -> None:
+        """Cut what somebody who is let go still hears, but not the last words."""
+        if person.subject is not Subject.FAREWELL:
+            self._speech.cut(person)
+            self._go_on(person)
 
     def _let_go(self, person: Person) -> None:
         self._remove(person.leg)
@@ -413,7 +420,7 @@ class Conference:
         elif name == _WAIT:
             self._waited_in_vain(self._people[int(leg)])
         elif name == _STILL:
-            self._still_waiting()
+            self._still_waiting(event.at)
         elif name == _CHIME:
             self._chime_again()
         elif name == _LENGTH:
@@ -429,8 +436,11 @@ class Conference:
         if not self._waiting():
             self._timers.stop(_STILL)
 
-    def _still_waiting(self) -> None:
+    def _still_waiting(self, at: float) -> None:
         for person in self._waiting():
+            # "Please hold on" just before "call again later" would be a mockery.
+            if person.gives_up_at - at < self._times.still_s / 2:
+                continue
             self._speech.tell(person, Subject.WAITING, phrase(_K.STILL_WAITING))
         self._timers.start(_STILL, self._times.still_s)
 
@@ -439,6 +449,7 @@ class Conference:
     def _digit(self, event: LegDigit) -> None:
         person = self._people[event.leg]
         if person.where is Where.PARTING:
+            self._cut_to_farewell(person)
             return
         cut = person.play is not None and person.subject is not Subject.TONE
         if cut:
@@ -447,9 +458,9 @@ class Conference:
         if pressed is Command.MUTE:
             self._toggle_mute(person)
         elif pressed is Command.COUNT:
-            self._tell_count(person)
+            self._speech.tell(person, Subject.KEYS, *count_sentence(self.census))
         elif pressed is Command.HELP:
-            self._tell_keys(person)
+            self._speech.tell(person, Subject.KEYS, *keys_sentence(person))
         elif isinstance(pressed, Stray) and not cut and person.play is None:
             self._speech.tell(person, Subject.TONE, phrase(_K.TONE_BEEP))
         if person.play is None:
@@ -462,24 +473,6 @@ class Conference:
             self._speech.tell(person, Subject.KEYS, phrase(_K.MUTED), phrase(_K.KEY_UNMUTE))
         else:
             self._speech.tell(person, Subject.KEYS, phrase(_K.UNMUTED))
-
-    def _tell_count(self, person: Person) -> None:
-        now = self.census
-        counts = (
-            (_K.COUNT_SPEAKERS, now.speakers),
-            (_K.COUNT_LISTENERS, now.listeners),
-            (_K.COUNT_WAITING, now.waiting),
-        )
-        self._speech.tell(person, Subject.KEYS, *(phrase(k, count=n) for k, n in counts if n))
-
-    def _tell_keys(self, person: Person) -> None:
-        words = {
-            Command.MUTE: _K.KEY_UNMUTE if person.self_muted else _K.KEY_MUTE,
-            Command.COUNT: _K.KEY_COUNT,
-            Command.HELP: _K.KEY_HELP,
-        }
-        keys = [phrase(words[command]) for command in commands_of(person.role)]
-        self._speech.tell(person, Subject.KEYS, phrase(_K.KEYS_ARE), *keys)
 
     # --- what is said --------------------------------------------------------------------------
 
@@ -541,6 +534,9 @@ class Conference:
 
     def _room_size(self) -> int:
         return sum(p.where is Where.ROOM for p in self._people.values())
+
+    def _staying(self) -> list[Person]:
+        return [p for p in self._people.values() if p.where is not Where.PARTING]
 
     def _waiting(self) -> list[Person]:
         return [p for p in self._people.values() if p.where is Where.WAITING]

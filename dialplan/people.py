@@ -61,6 +61,7 @@ class Person(Listener):
         self.where = Where.WAITING
         self.self_muted = False
         self.music = False
+        self.gives_up_at = float("inf")
         self.cause = EndCause.CONFERENCE_ENDED
         self.keypad = Keypad()
         self.sent_masks: Masks | None = None
