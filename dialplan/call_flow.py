@@ -96,7 +96,7 @@ class FlowTimes(Struct, frozen=True):
         media_wait_s: Longest wait for ACK or RTP before the greeting, s.
         settle_s: From ACK or first RTP to the greeting, s (300 to 500 ms).
         reminders_s: Silence before each reminder; after the last of them, goodbye. Together with
-            the reminders themselves they make about three minutes.
+            the reminders themselves they make about three minutes. A digit begins them anew.
         unfinished_s: Silence within a PIN before the caller is told to go on, s. Long enough to
             turn a page.
         refusal_after_s: From the last digit to the answer, for every check-valid refusal, s.
@@ -261,6 +261,7 @@ class CallFlow:
         self._pinless = None
         self._silence()
         if pressed is Pressed.TAKEN:
+            self._reminders = 0  # each digit is progress, however slow
             self._timers.start(_DIGITS, self._times.unfinished_s)
         elif pressed is Pressed.CLEARED:
             self._collect(phrase(_K.START_OVER))
@@ -517,10 +518,11 @@ class CallFlow:
     # --- the table -----------------------------------------------------------------------------
 
     # May come in any state and mean nothing there: the end of a prompt that was stopped on leaving
-    # another state; the second of ACK and first RTP.
+    # another state; the second of ACK and first RTP; an answer to a look-up that came twice.
     _LATE: ClassVar[_Row] = {
         MediaStarted: _ignore,
         PromptDone: _ignore,
+        PinChecked: _ignore,
     }
 
     _TABLE: ClassVar[dict[FlowState, _Row]] = {
@@ -536,8 +538,8 @@ class CallFlow:
             CloseRequested: _close_unheard,
             HungUp: _hung_up,
         },
-        FlowState.SETTLING: _LATE
-        | {
+        FlowState.SETTLING: {
+            MediaStarted: _ignore,
             TimerFired: _settled,
             Digit: _early_digit,
             CloseRequested: _close,
@@ -577,6 +579,7 @@ class CallFlow:
         FlowState.IN_CONFERENCE: _LATE
         | {
             Digit: _conference_digit,
+            JoinAnswered: _ignore,
             Released: _released,
             TimerFired: _ignore,
             CloseRequested: _close,
@@ -586,7 +589,6 @@ class CallFlow:
         | {
             PromptDone: _parted,
             TimerFired: _parting_timer,
-            PinChecked: _ignore,
             JoinAnswered: _late_join,
             Released: _ignore,
             Digit: _ignore,
@@ -596,7 +598,6 @@ class CallFlow:
         FlowState.ENDED: _LATE
         | {
             TimerFired: _ignore,
-            PinChecked: _ignore,
             JoinAnswered: _late_join,
             Released: _ignore,
             Digit: _ignore,

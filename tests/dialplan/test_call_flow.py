@@ -294,6 +294,13 @@ def test_a_pause_within_the_pin_is_patience_not_failure() -> None:
     assert call.checks[0].pin == PIN
 
 
+def test_who_keys_slowly_gets_in() -> None:
+    """A digit every fifteen seconds is progress: each one earns the same patience again."""
+    call = CallDriver().answer().press(PIN, gap_s=15.0)
+    assert set(call.heard[2:]) == {K.PIN_GO_ON}
+    assert call.checks[0].pin == PIN
+
+
 def test_a_pin_left_unfinished_ends_like_silence() -> None:
     """Half a PIN does not hold the line for ever."""
     call = CallDriver().answer().press(PIN[:4])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dialplan.errors import NoPinLeftError, PinError
 from dialplan.pins import (
+    _DAMM,
     LENGTHS,
     SHORT_LENGTHS,
     Verdict,
@@ -34,6 +35,22 @@ def test_damm_check_digit_of_the_published_example() -> None:
     assert check_digit("5724") == "0"
 
 
+def test_the_check_digit_finds_every_slip_of_its_two_kinds() -> None:
+    """Damm's two conditions, over the whole table, so for numbers of every length.
+
+    A wrong digit changes the interim digit for good because rows and columns hold each digit
+    once; a swap does because (c * x) * y = (c * y) * x only where x = y.
+    """
+    digits = range(10)
+    for row in range(10):
+        assert set(_DAMM[row]) == set(digits)
+        assert {_DAMM[other][row] for other in digits} == set(digits)
+        assert _DAMM[row][row] == 0
+    for interim, x, y in product(digits, repeat=3):
+        swapped = _DAMM[_DAMM[interim][x]][y] == _DAMM[_DAMM[interim][y]][x]
+        assert swapped is (x == y)
+
+
 @given(pins, st.data())
 def test_one_wrong_digit_is_mistyped(pin: str, data: st.DataObject) -> None:
     """Any one wrong digit after the first is told from a stranger without a look-up."""
@@ -57,6 +74,12 @@ def test_no_pin_is_complete_before_its_last_digit(pin: str) -> None:
     assert check(pin) is Verdict.COMPLETE
     assert all(check(pin[:n]) is Verdict.INCOMPLETE for n in range(len(pin)))
     assert check(pin + "0") is Verdict.MISTYPED
+
+
+@given(pins, pins)
+def test_no_pin_is_a_prefix_of_another(one: str, other: str) -> None:
+    """A room's PIN never opens another room on the way, whatever lengths are in use."""
+    assert one == other or not other.startswith(one)
 
 
 def test_every_first_digit_tells_a_length() -> None:
