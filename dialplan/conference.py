@@ -458,9 +458,9 @@ class Conference:
         if pressed is Command.MUTE:
             self._toggle_mute(person)
         elif pressed is Command.COUNT:
-            self._speech.tell(person, Subject.KEYS, *count_sentence(self.census))
+            self._speech.answer(person, *count_sentence(self.census))
         elif pressed is Command.HELP:
-            self._speech.tell(person, Subject.KEYS, *keys_sentence(person))
+            self._speech.answer(person, *keys_sentence(person))
         elif isinstance(pressed, Stray) and not cut and person.play is None:
             self._speech.tell(person, Subject.TONE, phrase(_K.TONE_BEEP))
         if person.play is None:
@@ -470,9 +470,9 @@ class Conference:
         person.self_muted = not person.self_muted
         self._sync(person)
         if person.self_muted:
-            self._speech.tell(person, Subject.KEYS, phrase(_K.MUTED), phrase(_K.KEY_UNMUTE))
+            self._speech.answer(person, phrase(_K.MUTED), phrase(_K.KEY_UNMUTE))
         else:
-            self._speech.tell(person, Subject.KEYS, phrase(_K.UNMUTED))
+            self._speech.answer(person, phrase(_K.UNMUTED))
 
     # --- what is said --------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
 """Speaking to the people of a conference: one sentence at a time for each of them.
 
-What is said to somebody while a prompt runs waits its turn. Each message has a subject, and of one
-subject only the newest waits, so that a queue is never longer than there are subjects: five joins
-in a row become one count, not five. Every prompt has a guard timer, so that nobody stays in a
-state whose end is a prompt's end.
+What is said to somebody while a prompt runs waits its turn; only the answer to their own key comes
+at once, before everything else: who keys `*6` twice must not guess what it did. Each message has
+a subject, and of one subject only the newest waits, so that a queue is never longer than there are
+subjects: five joins in a row become one count, not five. Every prompt has a guard timer, so that
+nobody stays in a state whose end is a prompt's end.
 """
 
 from collections import deque
@@ -52,10 +53,13 @@ class Listener:
         """Number of messages that wait."""
         return len(self._messages)
 
-    def push(self, subject: Subject, phrases: tuple[Phrase, ...]) -> None:
-        """Let a message wait its turn; an older one on the same subject is dropped."""
+    def push(self, subject: Subject, phrases: tuple[Phrase, ...], *, first: bool = False) -> None:
+        """Let a message wait its turn, or be the next; an older one on its subject is dropped."""
         self.forget(subject)
-        self._messages.append((subject, phrases))
+        if first:
+            self._messages.appendleft((subject, phrases))
+        else:
+            self._messages.append((subject, phrases))
 
     def pop(self) -> tuple[Subject, tuple[Phrase, ...]] | None:
         """Take the message whose turn it is."""
@@ -86,6 +90,12 @@ class Speech:
         listener.push(subject, phrases)
         if listener.play is None:
             self.go_on(listener)
+
+    def answer(self, listener: Listener, *phrases: Phrase) -> None:
+        """Say what a key of this listener did, before anything that waits."""
+        self.cut(listener)
+        listener.push(Subject.KEYS, phrases, first=True)
+        self.go_on(listener)
 
     def go_on(self, listener: Listener) -> bool:
         """Say the next message to somebody who is hearing none.
