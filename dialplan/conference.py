@@ -320,8 +320,9 @@ class Conference:
 
     def _end_requested(self, event: EndRequested) -> None:
         if event.reason == "shutdown":
-            for person in self._people.values():
+            for person in self._staying():
                 self._speech.cut(person)
+            self._hurry(event)
             self._close(SessionEnd.SHUTDOWN, EndCause.SHUTDOWN, phrase(_K.SERVICE_STOPS))
         else:
             ended = phrase(_K.CONFERENCE_ENDED)

@@ -209,6 +209,19 @@ def test_a_shutdown_hurries_an_end_that_is_under_way() -> None:
     assert room.saying[bob] == last
 
 
+def test_a_shutdown_lets_who_is_being_told_goodbye_hear_it_out() -> None:
+    """Who has waited in vain hears the last words once, and is let go after them."""
+    room = RoomDriver(ConferenceRules(start="on_host", wait_limit_s=30.0))
+    guest = room.enter()
+    room.hear_out()
+    room.wait(30.5)
+    last = room.saying[guest]
+    room.send(EndRequested(room.clock.now, "shutdown"))
+    assert room.saying[guest] == last
+    room.hear_out()
+    assert room.ended == {guest: EndCause.HOST_NEVER_CAME}
+
+
 def test_those_who_wait_are_told_goodbye_too() -> None:
     """No session was opened, so none is closed; the music stops for the last words."""
     room = RoomDriver(ConferenceRules(start="on_host"))
