@@ -320,9 +320,9 @@ class Conference:
 
     def _end_requested(self, event: EndRequested) -> None:
         if event.reason == "shutdown":
+            self._hurry(event)
             for person in self._staying():
                 self._speech.cut(person)
-            self._hurry(event)
             self._close(SessionEnd.SHUTDOWN, EndCause.SHUTDOWN, phrase(_K.SERVICE_STOPS))
         else:
             ended = phrase(_K.CONFERENCE_ENDED)
@@ -331,7 +331,7 @@ class Conference:
     def _hurry(self, event: EndRequested) -> None:
         """Hear again of an end that is under way: a shutdown cuts all but the last words."""
         if event.reason == "shutdown":
-            for person in list(self._people.values()):
+            for person in [p for p in self._people.values() if p.where is Where.PARTING]:
                 self._cut_to_farewell(person)
 
     def _close(self, end: SessionEnd, cause: EndCause, *phrases: Phrase) -> None:

@@ -256,6 +256,15 @@ def test_a_look_up_that_fails_is_not_the_callers_fault() -> None:
     assert call.refusals == [Refusal.TECHNICAL]
 
 
+def test_an_answer_to_an_earlier_look_up_decides_nothing() -> None:
+    """A second answer to the first PIN does not let the second one in."""
+    call = CallDriver().answer().press(PIN).found(PinUnknown()).wait(1.5).press(PIN)
+    call.send(PinChecked(call.clock.now, call.checks[0].query, FOUND))
+    assert call.flow.state is FlowState.CHECKING
+    call.found(PinUnknown()).wait(1.5)
+    assert call.joins == []
+
+
 def test_a_look_up_that_never_answers_ends_politely() -> None:
     """The wait has an end, and a late answer changes nothing."""
     call = CallDriver().answer().press(PIN).wait(15.0)

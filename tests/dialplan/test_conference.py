@@ -160,6 +160,19 @@ def test_waiting_callers_are_reminded_every_two_minutes_until_it_starts() -> Non
     assert room.keys_heard(guest) == []
 
 
+def test_nobody_is_thanked_for_waiting_after_the_start() -> None:
+    """A reminder that waits its turn is dropped when the conference starts."""
+    room = RoomDriver(ON_HOST)
+    guest = room.enter()
+    room.wait(119.0)
+    room.press(guest, "*4")
+    room.wait(2.0)
+    room.enter("host")
+    room.heard.clear()
+    room.hear_out(guest)
+    assert room.keys_heard(guest) == [K.CONFERENCE_STARTS]
+
+
 @pytest.mark.parametrize(
     ("rules", "said", "cause"),
     [

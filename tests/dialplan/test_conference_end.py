@@ -222,6 +222,16 @@ def test_a_shutdown_lets_who_is_being_told_goodbye_hear_it_out() -> None:
     assert room.ended == {guest: EndCause.HOST_NEVER_CAME}
 
 
+def test_what_waited_to_be_said_is_dropped_for_the_last_words() -> None:
+    """News of a conference that is over interests nobody."""
+    room, (host, guest) = talking("host", "guest", rules=HOST_ENDS)
+    room.press(guest, "*4")
+    room.leave(host)
+    room.heard.clear()
+    room.send(EndRequested(room.clock.now, "shutdown"))
+    assert room.keys_heard(guest) == [K.SERVICE_STOPS, K.GOODBYE]
+
+
 def test_those_who_wait_are_told_goodbye_too() -> None:
     """No session was opened, so none is closed; the music stops for the last words."""
     room = RoomDriver(ConferenceRules(start="on_host"))

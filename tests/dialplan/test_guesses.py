@@ -171,6 +171,14 @@ def test_shared_delays_are_not_summed() -> None:
     assert limits.verdict(0.0, None, "other", "other").delay_s == s.overall.cap_s
 
 
+def test_the_callers_own_delay_and_the_shared_one_are_not_summed() -> None:
+    """Who waits for their own failures does not wait for everybody's on top."""
+    limits = GuessLimits()
+    fail(limits, 0.0, None, times=5000)
+    fail(limits, 0.0, "ann", times=7)
+    assert limits.verdict(0.0, "ann", NUMBER, TRUNK).delay_s == LONGEST_S
+
+
 def test_failures_on_one_number_delay_that_number_first() -> None:
     """Thirty failures on one number are felt there, and not on another."""
     limits = GuessLimits()
