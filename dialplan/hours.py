@@ -1,6 +1,6 @@
 """Opening hours: whether a conference lets somebody in now, and what a closed one says."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from dialplan.events import Closed
@@ -31,9 +31,12 @@ def closed_for(
         return None
     early_s = rules.host_early_s if role == "host" else rules.guest_early_s
     now = wall.astimezone(window.opens.tzinfo)
-    if now < window.opens - timedelta(seconds=early_s):
+    # Compared in UTC: times of one zone are compared by their clock hands, wrong by an hour in the
+    # nights when the clocks change.
+    moment = wall.astimezone(UTC)
+    if moment < window.opens.astimezone(UTC) - timedelta(seconds=early_s):
         return Closed(now=now, opens_at=window.opens)
-    if window.closes is not None and now >= window.closes and not running:
+    if window.closes is not None and moment >= window.closes.astimezone(UTC) and not running:
         return Closed(now=now, opens_at=None)
     return None
 

@@ -1,6 +1,7 @@
 """A running conference, told as stories: who comes in, who waits, and who may speak."""
 
 from datetime import datetime, timedelta
+from itertools import product
 
 import pytest
 
@@ -85,6 +86,16 @@ def test_the_second_who_waits_is_not_told_to_be_the_first() -> None:
     second = room.enter()
     assert room.keys_heard(second) == [K.WAITING_FOR_HOST]
     assert room.in_room() == set()
+
+
+def test_no_key_leads_from_the_lobby_into_the_room() -> None:
+    """Who waits for the host is neither heard nor hears, whatever is keyed."""
+    room = RoomDriver(ON_HOST)
+    guest = room.enter()
+    for first, second in product("0123456789*#ABCD", repeat=2):
+        room.press(guest, first + second)
+    assert room.places[guest] == Place(guest, in_room=False, speaks=False, hears=False)
+    assert room.sessions == 0
 
 
 def test_the_host_starts_the_conference_and_hears_who_waited() -> None:

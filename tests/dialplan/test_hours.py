@@ -26,6 +26,22 @@ def test_doors_open_early(role: Role, minutes_before: int, *, open_: bool) -> No
     assert (closed_for(RULES, role, wall, running=True) is None) is open_
 
 
+def test_doors_open_as_early_when_the_clocks_change() -> None:
+    """A quarter of an hour is one, also over the hour that a spring night lacks or autumn doubles.
+
+    Two times of one zone are compared by the hands of the clock, so this is asked in UTC.
+    """
+    spring = ConferenceRules(window=Window(datetime(2026, 3, 29, 3, 5, tzinfo=STOCKHOLM)))
+    for wall, open_ in (("00:49", False), ("00:51", True)):
+        moment = datetime.fromisoformat(f"2026-03-29T{wall}+00:00")
+        assert (closed_for(spring, "host", moment, running=False) is None) is open_
+    second = datetime(2026, 10, 25, 2, 30, tzinfo=STOCKHOLM, fold=1)
+    autumn = ConferenceRules(window=Window(second - timedelta(hours=5), second))
+    still = datetime.fromisoformat("2026-10-25T00:45+00:00")
+    assert closed_for(autumn, "guest", still, running=False) is None
+    assert closed_for(autumn, "guest", still + timedelta(hours=1), running=False) is not None
+
+
 def test_after_hours_a_conference_is_over_unless_it_runs() -> None:
     """The closing time keeps out who would start it, not who comes back to it."""
     late = NINE + timedelta(hours=1)
