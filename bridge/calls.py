@@ -99,6 +99,7 @@ class Call:
         self.on_hold = False
         self.conference: RunningConference | None = None
         self.role: str | None = None
+        self.code: int | None = None
         self.end_cause: str | None = None
         self.ended: CallEnded | None = None
         self.closed = False
@@ -191,6 +192,7 @@ class Call:
             return
         self.ended = event
         self._tell(events.HungUp(at=self._now(), by=event.by))
+        self.bridge.settle_code(self, used=False)
         self._timers.stop_all()
         if self._opened:
             self.statistics = self.bridge.media.closing(self.leg)
@@ -350,6 +352,7 @@ class Call:
     def _join(self, action: actions.Join) -> None:
         conference = self.bridge.conference_for(action.conference)
         if conference is None:
+            self.bridge.settle_code(self, used=False)
             self._tell(events.JoinAnswered(at=self._now(), outcome=events.JoinFailed()))
             return
         self.role = action.role

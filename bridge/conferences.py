@@ -159,7 +159,9 @@ class RunningConference:
         call = self.calls.get(leg)
         if call is None:
             return
-        if not isinstance(outcome, events.Joined):
+        joined = isinstance(outcome, events.Joined)
+        self.bridge.settle_code(call, used=joined)
+        if not joined:
             self._release(leg)
         call.deliver(events.JoinAnswered(at=self._now(), outcome=outcome))
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bridge.sip import messages as sip
 from bridge.sip.trunks import TrunkTable
 from config import logging as log
@@ -44,6 +42,8 @@ class Directory:
         self._settings = settings
         self._region = settings.entry.default_region or None
         self._now = store.Directory(numbers={}, conferences={}, pins={}, trunks={})
+        # Outlives the snapshots: one may be read before the database was told of a code's use.
+        self._codes_used: set[int] = set()
         entry = settings.entry
         self.flow_times = FlowTimes(
             settle_s=entry.greeting_delay_ms / 1000,
@@ -88,7 +88,7 @@ class Directory:
         pin = self._now.pins.get(pin_hash)
         if pin is None:
             return PinUnknown()
-        if not pin.live:
+        if not pin.live or pin.id in self._codes_used:
             return PinRevoked()
         return PinFound(conference=pin.conference, role=pin.role, name=pin.holder)
 
@@ -101,9 +101,12 @@ class Directory:
         pin = self._now.pins.get(pin_hash)
         if pin is None or not pin.single_use:
             return None
-        pins = {**self._now.pins, pin_hash: msgspec.structs.replace(pin, live=False)}
-        self._now = msgspec.structs.replace(self._now, pins=pins)
+        self._codes_used.add(pin.id)
         return pin.id
+
+    def give_back(self, row: int) -> None:
+        """Let a single-use code open again: its holder did not get in."""
+        self._codes_used.discard(row)
 
     def conference(self, conference: int) -> store.ConferenceEntry | None:
         """Return a conference, None where there is none."""

@@ -268,12 +268,20 @@ class Bridge:
         result = self.directory.find_pin(pin_hash)
         if isinstance(result, PinFound):
             self.guesses.succeeded(now, *source)
-            row = self.directory.use_up(pin_hash)
-            if row is not None:
-                self.on_code_used(row)
+            call.code = self.directory.use_up(pin_hash)
         else:
             self.guesses.failed(now, *source)
         return result, verdict.delay_s
+
+    def settle_code(self, call: Call, *, used: bool) -> None:
+        """Use a call's single-use code up for good where it let the call in; else give it back."""
+        row, call.code = call.code, None
+        if row is None:
+            return
+        if used:
+            self.on_code_used(row)
+        else:
+            self.directory.give_back(row)
 
     def conference_for(self, conference: int) -> RunningConference | None:
         """Return the running conference, a new one where none runs; None where it is unknown."""
