@@ -1,0 +1,221 @@
+/*
+ * rtpgen: the far ends of many legs in one process, a socket each.
+ *
+ * Sends each leg a PCMU packet every 20 ms, the legs spread evenly over the 20 ms as callers are,
+ * takes in all that comes, and counts what is missing.  What it fails at itself is counted apart:
+ * packets it sent late, could not send, or let its own receive buffers drop.
+ *
+ * usage: rtpgen LOCAL_IP LEGS SOUND SAMPLE RECORDING SECONDS
+ *   SOUND      file of PCMU, the same length for every leg, one leg after the other; played in turns
+ *   SAMPLE     so many legs, from the first on, are recorded
+ *   RECORDING  file for them: SECONDS * 8000 octets each, by RTP time stamp; 0xFF where nothing came
+ *   SECONDS    the longest it runs
+ *
+ * Prints {"ports": [...]}, reads the ports of the other end (LEGS numbers) from standard input and
+ * begins.  A line "mark" answers with the counters so far, and with the fewest and the most packets
+ * that a leg got since the last mark; "stop" ends the sending but not the counting; the end of the
+ * input ends it all.
+ */
+#include "load.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define STEP_US 1000 /* legs due within a millisecond are sent together */
+#define LATE_US 10000
+#define DRAIN_EVERY 3 /* steps between two looks at what came */
+
+struct leg {
+    int fd;
+    uint16_t sequence, expect;
+    uint32_t timestamp, ssrc, first_timestamp, position;
+    uint32_t received, marked, missing, odd;
+    int64_t last_us;
+    int32_t longest_us;
+};
+
+static struct leg *legs;
+static int count, sample, seconds;
+static const uint8_t *sound;
+static uint32_t sound_length;
+static uint8_t *recording;
+static long sent, send_errors, refused, late;
+static int64_t latest_us;
+
+static void take(struct leg *leg, const uint8_t *packet, ssize_t size, int64_t now) {
+    uint32_t words[2];
+    if (size < HEADER || packet[0] != 0x80) {
+        leg->odd++;
+        return;
+    }
+    uint16_t sequence = (uint16_t)(packet[2] << 8 | packet[3]);
+    memcpy(words, packet + 4, sizeof words);
+    uint32_t timestamp = ntohl(words[0]);
+    if (!leg->received) {
+        leg->first_timestamp = timestamp;
+    } else {
+        int16_t ahead = (int16_t)(sequence - leg->expect);
+        if (ahead > 0) leg->missing += (uint32_t)ahead;
+        if (ahead < 0) leg->odd++; /* on loopback nothing overtakes: twice, or begun anew */
+        if (now - leg->last_us > leg->longest_us) leg->longest_us = (int32_t)(now - leg->last_us);
+    }
+    leg->received++;
+    leg->expect = (uint16_t)(sequence + 1);
+    leg->last_us = now;
+    long row = leg - legs;
+    uint32_t at = timestamp - leg->first_timestamp, length = (uint32_t)(size - HEADER);
+    if (row < sample && length <= FRAME && at <= (uint32_t)seconds * 8000 - FRAME)
+        memcpy(recording + row * seconds * 8000 + at, packet + HEADER, length);
+}
+
+static void drain(int poll) {
+    struct epoll_event ready[256];
+    uint8_t packet[MAX_PACKET];
+    int n;
+    /* Level-triggered: a full turn of `ready` may have more behind it; bounded by what can come. */
+    for (int turn = 0; turn < count / 256 + 4; turn++) {
+        n = epoll_wait(poll, ready, 256, 0);
+        int64_t now = now_us();
+        for (int i = 0; i < n; i++) {
+            struct leg *leg = ready[i].data.ptr;
+            for (int k = 0; k < 8; k++) {
+                ssize_t size = recv(leg->fd, packet, sizeof packet, 0);
+                if (size < 0) {
+                    if (errno == ECONNREFUSED) refused++;
+                    break;
+                }
+                take(leg, packet, size, now);
+            }
+        }
+        if (n < 256) return;
+    }
+}
+
+static void send_one(struct leg *leg) {
+    uint8_t packet[PACKET];
+    put_header(packet, leg->sequence == 0, 0, leg->sequence, leg->timestamp, leg->ssrc);
+    memcpy(packet + HEADER, sound + (size_t)(leg - legs) * sound_length + leg->position, FRAME);
+    leg->position = (leg->position + FRAME) % sound_length;
+    leg->sequence++;
+    leg->timestamp += FRAME;
+    if (send(leg->fd, packet, sizeof packet, 0) == (ssize_t)sizeof packet) sent++;
+    else if (errno == ECONNREFUSED) refused++;
+    else send_errors++;
+}
+
+static void tell(void) {
+    long received = 0, missing = 0, odd = 0, dropped = 0;
+    int32_t longest = 0;
+    uint32_t least = UINT32_MAX, most = 0;
+    for (int i = 0; i < count; i++) {
+        struct leg *leg = &legs[i];
+        received += leg->received, missing += leg->missing, odd += leg->odd;
+        dropped += dropped_by(leg->fd);
+        uint32_t since = leg->received - leg->marked;
+        if (since < least) least = since;
+        if (since > most) most = since;
+        leg->marked = leg->received;
+        if (leg->longest_us > longest) longest = leg->longest_us;
+        leg->longest_us = 0;
+    }
+    printf("{\"at\": %.6f, \"sent\": %ld, \"received\": %ld, \"missing\": %ld, \"odd\": %ld, "
+           "\"received_least\": %u, \"received_most\": %u, \"longest_gap_ms\": %.1f, "
+           "\"late\": %ld, \"latest_ms\": %.1f, \"send_errors\": %ld, \"refused\": %ld, "
+           "\"dropped\": %ld, \"cpu_seconds\": %.3f",
+           (double)now_us() / 1e6, sent, received, missing, odd, least, most, longest / 1e3, late,
+           (double)latest_us / 1e3, send_errors, refused, dropped, cpu_seconds());
+    latest_us = 0;
+    printf("}\n");
+    fflush(stdout);
+}
+
+static void open_files(const char *sound_path, const char *recording_path) {
+    struct stat status;
+    int fd = open(sound_path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &status)) die(sound_path);
+    sound_length = (uint32_t)(status.st_size / count);
+    errno = 0;
+    if (sound_length < FRAME || sound_length % FRAME) die("SOUND: not whole frames for each leg");
+    sound = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    if (sound == MAP_FAILED) die(sound_path);
+    close(fd);
+    size_t size = (size_t)sample * (size_t)seconds * 8000;
+    if (!size) return;
+    fd = open(recording_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)size)) die(recording_path);
+    recording = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (recording == MAP_FAILED) die(recording_path);
+    close(fd);
+    memset(recording, 0xFF, size); /* touches every page before the clock runs */
+}
+
+int main(int arguments, char **argument) {
+    begin("rtpgen");
+    if (arguments != 7) {
+        fprintf(stderr, "usage: rtpgen LOCAL_IP LEGS SOUND SAMPLE RECORDING SECONDS\n");
+        return 2;
+    }
+    const char *ip = argument[1];
+    count = number_of(argument[2], 1, 15000);
+    sample = number_of(argument[4], 0, count);
+    seconds = number_of(argument[6], 1, 3600);
+    open_files(argument[3], argument[5]);
+    legs = calloc((size_t)count, sizeof *legs);
+    int poll = epoll_create1(0);
+    if (!legs || poll < 0) die("memory");
+    printf("{\"ports\": [");
+    for (int i = 0; i < count; i++) {
+        struct leg *leg = &legs[i];
+        leg->fd = udp(ip, 0);
+        if (leg->fd < 0) die("no free port");
+        leg->ssrc = 0x10000u + (uint32_t)i;
+        leg->timestamp = 2654435761u * (uint32_t)i; /* somewhere in 32 bits */
+        printf("%s%d", i ? "," : "", port_of(leg->fd));
+    }
+    printf("]}\n");
+    fflush(stdout);
+    for (int i = 0; i < count; i++) {
+        int port;
+        if (scanf("%d", &port) != 1) return 2; /* the other end did not come about */
+        struct sockaddr_in peer = address(ip, port);
+        if (connect(legs[i].fd, (struct sockaddr *)&peer, sizeof peer)) die("connect");
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &legs[i]};
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, legs[i].fd, &event)) die("epoll");
+    }
+    /* As the bridge asks for it too: without, what the machine does beside would be in the counts. */
+    struct sched_param priority = {.sched_priority = 5};
+    sched_setscheduler(0, SCHED_FIFO, &priority);
+    if (fcntl(0, F_SETFL, O_NONBLOCK)) die("standard input");
+    int64_t begun = now_us() + STEP_US, end = begun + (int64_t)seconds * 1000000;
+    int64_t frame = 0; /* leg `next` is sent its packet number `frame` next */
+    int next = 0, sending = 1, steps = 0;
+    char line[64];
+    for (int64_t step = begun; step < end; step += STEP_US) {
+        struct timespec until = {step / 1000000, step % 1000000 * 1000};
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
+        int64_t now = now_us();
+        while (sending) {
+            int64_t due = begun + frame * TICK_US + (int64_t)next * TICK_US / count;
+            if (due > now) break;
+            if (now - due > LATE_US) late++;
+            if (now - due > latest_us) latest_us = now - due;
+            send_one(&legs[next]);
+            if (++next == count) next = 0, frame++;
+            if (!(next & 63)) now = now_us();
+        }
+        if (++steps % DRAIN_EVERY == 0) {
+            drain(poll);
+            ssize_t n = read(0, line, sizeof line - 1);
+            if (!n) break;
+            for (ssize_t i = 0; i < n; i++) {
+                if (line[i] == 'm') tell();
+                if (line[i] == 's') sending = 0;
+            }
+        }
+    }
+    drain(poll);
+    tell();
+    return 0;
+}
