@@ -114,6 +114,7 @@ class Call:
         self._probing = False
         self._last_at = 0.0
         self._plays: dict[int, tuple[str, int]] = {}
+        self._early: dict[int, PlayClips] = {}
         self._music: int | None = None
         self._timers = Timers(bridge.loop, self._timer_fired)
         self._log = structlog.get_logger("bridge.call").bind(call=self.uid)
@@ -168,6 +169,9 @@ class Call:
             cname=secrets.token_hex(8),
         )
         self.bridge.media.open_leg(opening, pair)
+        early, self._early = self._early, {}
+        for play in early.values():
+            self.bridge.media.send(play)
 
     def confirmed(self) -> None:
         """Note the ACK: the way to the caller is cut through."""
@@ -269,6 +273,13 @@ class Call:
         """Stop what the conference says."""
         self._stop_play("conference", play)
 
+    def out_of_conference(self) -> None:
+        """Hear nothing of the conference any more, neither its words nor its music nor its room."""
+        for play in [play for play, (owner, _) in self._plays.items() if owner == "conference"]:
+            self.bridge.media.send(StopPlay(leg=self.leg, play=play))
+        self.music(on=False)
+        self.place(None, speaks=False, hears=False)
+
     def music(self, *, on: bool) -> None:
         """Start or stop hold music."""
         if not on:
@@ -364,16 +375,22 @@ class Call:
         play = self.bridge.next_play()
         self._plays[play] = (owner, number)
         clips = self.bridge.clips(self.language, phrases)
-        if not clips or not self._opened:
-            # Nothing to hear, or nobody to hear it yet: it is over at once, and never waited for.
-            self._play_finished(play)
-            return
-        self.bridge.media.send(PlayClips(play=play, clips=clips, leg=self.leg))
+        command = PlayClips(play=play, clips=clips, leg=self.leg)
+        if not clips or self.ended is not None:
+            self._play_finished(play)  # nothing to hear, or nobody to hear it
+        elif self._opened:
+            self.bridge.media.send(command)
+        else:
+            # The answer to our offer is still to come: who needs no PIN must not be let in unheard.
+            self._early[play] = command
 
     def _stop_play(self, owner: str, number: int) -> None:
         for play, key in self._plays.items():
             if key == (owner, number):
-                self.bridge.media.send(StopPlay(leg=self.leg, play=play))
+                if self._early.pop(play, None) is not None:
+                    self._play_finished(play)
+                elif self._opened:
+                    self.bridge.media.send(StopPlay(leg=self.leg, play=play))
                 return
 
     def _play_finished(self, play: int) -> None:

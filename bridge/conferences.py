@@ -193,8 +193,7 @@ class RunningConference:
             self._log.info("leg left", call=call.uid, count=len(self.placed))
         self.talkers.discard(leg)
         call.conference = None
-        call.music(on=False)
-        call.place(None, speaks=False, hears=False)
+        call.out_of_conference()
         return call
 
     def _session_started(self) -> None:
