@@ -112,10 +112,13 @@ class RunningConference:
             self._log.warning(
                 "event without a transition", machine=error.machine, state=error.state
             )
-            return
+            wanted = []
         for action in wanted:
             self._carry_out(action)
-        if self.rules.over or (not self.started and self.rules.empty):
+        # Who is on the way in is in `calls` already, and must not come into a room that nobody
+        # else will find.
+        done = self.rules.over or (not self.started and self.rules.empty)
+        if done and not self.calls:
             self._timers.stop_all()
             self.bridge.forget_conference(self)
 

@@ -46,6 +46,7 @@ from bridge.sip.messages import (
 from cdr import records as cdr
 from config.settings import EntrySettings, Settings
 from dialplan import store
+from dialplan.conference import ConferenceState
 from dialplan.events import NumberInfo
 from dialplan.floor import Where
 from dialplan.pins import generate
@@ -374,6 +375,8 @@ class Story:
         """Take the conference away, while people are in it or on their way."""
         self._set_directory(None)
         self.bridge.directory_changed()
+        for conference in self.bridge.conferences.values():
+            assert conference.rules.state is ConferenceState.CLOSING
 
     # --- what must hold ------------------------------------------------------------------------
 
