@@ -4,6 +4,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from tests.bench import calls, legs, phones
@@ -52,10 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
-    """Measure, print, and tell by the exit code whether nothing was lost."""
-    options = _parser().parse_args()
-    signal.signal(signal.SIGTERM, _end)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and tell by the exit code whether nothing was lost.
+
+    Args:
+        arguments: of the command line; the process's own where not given.
+    """
+    options = _parser().parse_args(arguments)
     try:
         result = _measure(options)
     except LoadError as error:
@@ -91,4 +95,5 @@ def _table(result: dict[str, Any], indent: str = "") -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main())

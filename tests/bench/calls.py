@@ -26,7 +26,7 @@ from tests.bench.whole import Load, WholeBridge, call_arguments, whole_bridge
 
 __all__ = ["measure"]
 
-LEAST_STAY_S: Final = 6.0
+LEAST_STAY_S = 5.0
 """Greeting, twelve keys and the joining take half of it."""
 
 MARGIN_CALLS: Final = 5

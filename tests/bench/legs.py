@@ -3,6 +3,19 @@
 It is driven through `bridge.media.client.MediaClient` as the control process drives it; the far
 ends of the legs are one C program with a socket each. Afterwards, in the same run, a C program that
 only receives and sends the same packets shows what the kernel's part of it costs: the floor.
+
+  lost_by_bridge  what the media process counts itself: overflow of its receive buffers, ticks left
+                  out times legs, send errors; from the first leg to the last.
+  missing_rx      packets that the far ends sent, less those that the legs' counters say were taken.
+  missing_tx      packets that the legs' counters say were sent, less those that came, or that the
+                  far ends' own receive buffers dropped.
+  generator       what the far ends failed at themselves: packets sent over 10 ms late, not sent, or
+                  dropped by their receive buffers.
+  tick_ms         of the worst ten seconds.
+  packets_a_leg   fewest and most that a leg got while `ticks` ticks were made.
+  heard           a sample of legs was recorded: in how many everybody else in the room was found
+                  and the leg itself was not. 1.0 is what one voice of an even mix correlates with.
+  cores, ratio    of the media process, and in proportion to the floor's.
 """
 
 import contextlib
@@ -41,11 +54,11 @@ HOST: Final = "127.0.0.1"
 PORTS: Final = (16384, 32767)
 """Below the kernel's ports for clients, which the load generator takes."""
 
-WARM_S: Final = 3.0
+WARM_S = 3.0
 """Not measured: sources latch, rooms settle."""
 
-FLOOR_WARM_S: Final = 1.0
-FLOOR_S: Final = 20.0
+FLOOR_WARM_S = 1.0
+FLOOR_S = 20.0
 """Longest measurement of the floor."""
 
 DRAIN_S: Final = 0.5
@@ -248,7 +261,9 @@ def _listen(
     path: Path, sounds: np.ndarray[Any, np.dtype[np.int16]], sample: int, rooms: int, seconds: float
 ) -> dict[str, Any]:
     """Compare what some legs received in the middle of the measurement with what all sent."""
-    recordings = np.fromfile(path, np.uint8).reshape(sample, -1)
+    recordings = (
+        np.fromfile(path, np.uint8).reshape(sample, -1) if sample else np.empty((0, 0), np.uint8)
+    )
     start = int(8000 * (WARM_S + max(0.0, seconds - PERIOD / 8000) / 2))
     found = [
         judge(
@@ -264,8 +279,8 @@ def _listen(
         "right": sum(each.right for each in found),
         "others": sum(each.others for each in found),
         "others_missed": sum(each.missed for each in found),
-        "weakest_other": min(each.weakest for each in found),
-        "loudest_self": max(each.own for each in found),
+        "weakest_other": min((each.weakest for each in found), default=None),
+        "loudest_self": max((each.own for each in found), default=None),
     }
 
 

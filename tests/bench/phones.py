@@ -19,10 +19,10 @@ from tests.bench.whole import Load, WholeBridge, start_calls, whole_bridge
 
 __all__ = ["measure"]
 
-SPARE: Final = 10
+SPARE = 10
 """Connections that the bridge takes beyond the phones'."""
 
-BEYOND: Final = 20
+BEYOND = 20
 """Phones above them."""
 
 LEG_RATE: Final = 50

@@ -1,0 +1,285 @@
+"""scripts/bench measures what it says: small measurements, none of them timed."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench import calls, legs, phones
+from tests.bench.__main__ import main
+from tests.bench.programs import LoadProgram
+from tests.bench.sounds import PERIOD, judge, speech
+from tests.support import g711
+
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "scripts" / "bench"
+HOST = "127.0.0.1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs() -> None:
+    """Compile the load programs."""
+    subprocess.run([BENCH, "--install"], check=True, timeout=100, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    """Return a lock of the test's own: a real measurement must not hold tests up."""
+    path = tmp_path / "lock"
+    path.touch()
+    return path
+
+
+def environment(lock: Path, **more: str) -> dict[str, str]:
+    """Return an environment for scripts/bench."""
+    return {**os.environ, "BENCH_LOCK": str(lock), **more}
+
+
+def bench(lock: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run scripts/bench to its end."""
+    return subprocess.run(
+        [BENCH, *arguments],
+        env=environment(lock, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def processes(mark: str) -> Iterator[int]:
+    """Find processes by a variable in their environment."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                variables = (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if mark.encode() in variables:
+                yield int(entry.name)
+
+
+def programs_of(mark: str) -> set[str]:
+    """Return the names of the programs that run with a variable in their environment."""
+    found = set[str]()
+    for pid in processes(mark):
+        with contextlib.suppress(OSError):  # it has just gone
+            found.add(Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip())
+    return found
+
+
+# --- the script -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("legs", ["--legs", "--rooms", "--seconds", "lost"]),
+        ("calls", ["--calls", "--rate", "--peak", "admitted_at"]),
+        ("phones", ["--phones", "--legs", "doctor"]),
+    ],
+)
+def test_help_says_what_is_measured(lock: Path, command: str, options: list[str]) -> None:
+    """Every command has a help that names its options and where its numbers come from."""
+    result = bench(lock, command, "--help")
+    assert result.returncode == 0, result.stderr
+    assert all(option in result.stdout for option in [*options, "--json"]), result.stdout
+
+
+def test_unknown_command_is_refused(lock: Path) -> None:
+    """What is not known is said, with what is."""
+    result = bench(lock, "lags")
+    assert result.returncode == 2
+    assert "lags: legs, calls or phones" in result.stderr
+
+
+def test_second_measurement_gives_up_waiting(lock: Path) -> None:
+    """Two measurements never overlap: the second waits, says so, and goes after its time."""
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        result = bench(lock, "legs", "--legs", "4", "--rooms", "2", BENCH_WAIT="1")
+    assert result.returncode == 2
+    assert "another measurement runs" in result.stderr
+    assert "did not end in 1 s" in result.stderr
+    assert not result.stdout
+
+
+def test_measurement_waits_for_its_turn_and_leaves_nothing_behind(lock: Path) -> None:
+    """One that waited for another goes on after it; SIGTERM ends all that it has started."""
+    name, value = "BENCH_TEST", uuid.uuid4().hex
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        running = subprocess.Popen(
+            [BENCH, "legs", "--legs", "4", "--rooms", "2", "--seconds", "60"],
+            env=environment(lock, **{name: value}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert running.stderr is not None
+        assert "another measurement runs" in running.stderr.readline()
+        assert not programs_of(f"{name}={value}") & {"rtpgen", "python"}
+        fcntl.flock(held, fcntl.LOCK_UN)
+        deadline = time.monotonic() + 60
+        while "rtpgen" not in programs_of(f"{name}={value}"):
+            assert running.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert not programs_of(f"{name}={value}")
+
+
+# --- what is counted ------------------------------------------------------------------------------
+
+
+def media_process(mark: str) -> int:
+    """Return the media process that this process started."""
+    while True:
+        for pid in processes(mark):
+            if b"bridge.media" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure with as little about it as may be."""
+    monkeypatch.setattr(legs, "WARM_S", 1.0)
+    monkeypatch.setattr(legs, "FLOOR_WARM_S", 0.2)
+    monkeypatch.setattr(legs, "FLOOR_S", 0.5)
+    monkeypatch.setattr(calls, "LEAST_STAY_S", 3.5)
+    monkeypatch.setattr(phones, "SPARE", 1)
+    monkeypatch.setattr(phones, "BEYOND", 1)
+
+
+def test_what_is_measured_of_legs_adds_up(brief: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every packet is accounted for, and who should be heard is looked for."""
+    code = main(["legs", "--legs", "8", "--rooms", "2", "--seconds", "2", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert code == (0 if result["ok"] else 1)
+    assert result["lost_by_bridge"] == (
+        result["rxq_overflow"] + result["jumped_leg_ticks"] + result["send_errors"]
+    )
+    assert result["sent_to_bridge"] == result["taken_by_bridge"] + result["missing_rx"]
+    assert result["sent_to_bridge"] >= 8 * 90
+    assert result["received_from_bridge"] >= 8 * 90
+    assert result["floor"]["sent"] >= 8 * 10
+    assert result["heard"]["others"] == 8 * 3
+    assert set(result["tick_ms"]) == {"p50", "p95", "p99", "max"}
+    assert {"receive", "mix", "send"} <= set(result["stages_ms"])
+    assert {"late", "send_errors", "dropped"} <= set(result["generator"])
+    assert {"cores", "ratio", "seconds"} <= set(result)
+
+
+def test_ticks_that_were_not_made_are_lost_packets(
+    brief: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A media process that is stopped for half a second loses what its own counters say."""
+    value = uuid.uuid4().hex
+    monkeypatch.setenv("BENCH_TEST", value)
+
+    def stop_for_a_while() -> None:
+        pid = media_process(f"BENCH_TEST={value}")
+        time.sleep(1.2)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.5)
+        os.kill(pid, signal.SIGCONT)
+
+    hand = threading.Thread(target=stop_for_a_while, daemon=True)
+    hand.start()
+    result = legs.measure(4, 2, 1, sample=0)
+    hand.join(10)
+    assert result["jumped_ticks"] >= 15
+    assert result["jumped_leg_ticks"] == 4 * result["jumped_ticks"]
+    assert result["lost_by_bridge"] >= result["jumped_leg_ticks"]
+    assert not result["ok"]
+
+
+def test_generator_counts_gaps_in_what_it_receives(tmp_path: Path) -> None:
+    """Packets 0, 1, 4 are two missing; what is no RTP is odd."""
+    (tmp_path / "sound").write_bytes(bytes([0xFF]) * 320)
+    far = (HOST, 1, tmp_path / "sound", 1, tmp_path / "heard", 10)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bridge,
+        LoadProgram("rtpgen", *far) as program,
+    ):
+        bridge.bind((HOST, 0))
+        bridge.settimeout(10)
+        (port,) = program.answer(10)["ports"]
+        program.tell(str(bridge.getsockname()[1]))
+        first = bridge.recv(2048)
+        for sequence in (0, 1, 4):
+            header = struct.pack("!BBHII", 0x80, 0, sequence, 160 * sequence, 7)
+            bridge.sendto(header + bytes(160), (HOST, port))
+        bridge.sendto(b"no RTP", (HOST, port))
+        bridge.recv(2048)
+        bridge.recv(2048)
+        deadline = time.monotonic() + 10
+        while (told := program.mark())["odd"] == 0 and time.monotonic() < deadline:
+            pass
+        told = program.finish()
+    assert len(first) == 172
+    assert (told["received"], told["missing"], told["odd"]) == (3, 2, 1)
+    heard = np.fromfile(tmp_path / "heard", np.uint8)
+    assert not heard[:320].any()
+    assert (heard[320:640] == 0xFF).all()
+    assert not heard[640:800].any()
+
+
+@pytest.mark.parametrize(
+    ("mixed", "right", "missed"),
+    [([1, 2, 3], True, 0), ([1, 3], False, 1), ([0, 1, 2, 3], False, 0), ([], False, 3)],
+    ids=["the others", "one is missing", "itself too", "silence"],
+)
+def test_who_is_heard_is_told_by_the_sound(mixed: list[int], right: bool, missed: int) -> None:  # noqa: FBT001 - a parameter of the test
+    """A leg must hear everybody else and not itself, whatever the delay."""
+    sounds = speech(4)
+    total = np.roll(sounds[mixed].astype(np.int32).sum(axis=0), 777)
+    samples = np.clip(total, -32768, 32767).astype(np.int16).reshape(PERIOD)
+    recording = np.frombuffer(g711.encode(samples, g711.PCMU), np.uint8)
+    found = judge(recording, sounds, 0, [0, 1, 2, 3])
+    assert (found.right, found.missed) == (right, missed), found
+
+
+# --- whole bridges --------------------------------------------------------------------------------
+
+
+def test_calls_are_answered_admitted_and_recorded(
+    brief: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call gets in by its PIN, and what was measured of it is in the result."""
+    code = main(["calls", "--calls", "4", "--rate", "8", "--peak", "4", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert code == (0 if found["ok"] else 1)
+    assert found["calls"] == found["answered"] == found["admitted"] == found["heard"] == 4
+    assert (found["lost"], found["peak"]) == (0, 4)
+    for name in ("answer_ms", "admit_ms", "heard_ms"):
+        assert 0 < found[name]["p50"] <= found[name]["p99"], found
+    assert found["cores"] > 0
+    assert found["generator"]["rtp_received"] > 4 * 100
+
+
+def test_phones_above_the_limit_are_refused_and_explained(brief: None) -> None:
+    """Two phones and a leg stay up while a phone too many is refused, and doctor says why."""
+    found = phones.measure(2, 1)
+    assert (found["phones_up"], found["closed"], found["phones_lost"]) == (2, 0, 0)
+    assert (found["beyond"]["got_in"], found["beyond"]["refused"]) == (1, 1)
+    assert "refused for want of room: 1" in found["beyond"]["doctor"]["text"]
+    assert "sip.max_tcp" in found["beyond"]["doctor"]["advice"]
+    assert found["legs"]["live"] == found["legs"]["heard"] == 1
