@@ -1,0 +1,176 @@
+"""The door: who comes in without a PIN, and what guessing costs across calls."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+from cdr.records import AttemptRefused, LegAdmitted
+from config.settings import EntrySettings, Settings
+from dialplan import store
+from dialplan.events import NumberInfo, PinFound, PinThrottled, PinUnknown
+from dialplan.pins import generate
+from dialplan.rules import ConferenceRules
+from tests.support.stage import CONFERENCE, NUMBER, Stage, perform
+
+PINLESS = "2000"
+ANN, BOB = "+46850550001", "+46850550002"
+
+
+def settings(folder: Path, delay_ms: int = 0) -> Settings:
+    """Return settings with another wait before the greeting."""
+    return Settings(data_dir=folder, entry=EntrySettings(greeting_delay_ms=delay_ms))
+
+
+def bind_number(stage: Stage, rules: ConferenceRules | None = None) -> None:
+    """Add a number whose conference has opted in to entry without a PIN."""
+    now = stage.bridge.directory._now
+    info = NumberInfo(PINLESS, kind="extension", pinless_conference=CONFERENCE)
+    conferences = now.conferences
+    if rules is not None:
+        conferences = {CONFERENCE: store.ConferenceEntry(CONFERENCE, "demo", rules, "UTC")}
+    numbers = {**now.numbers, PINLESS: store.NumberEntry(2, info, None, enabled=True)}
+    stage.bridge.directory.replace(store.Directory(numbers, conferences, now.pins, now.trunks))
+
+
+async def listen(stage: Stage, leg: int) -> None:
+    """Hear everything out that is being said."""
+    await asyncio.sleep(0.02)
+    stage.finish_plays(leg)
+    await asyncio.sleep(0.02)
+
+
+def test_asserted_caller_is_let_in_without_a_pin_as_guest_only(tmp_path: Path) -> None:
+    """By the word of a trunk, where the conference has opted in; the host's rights need a PIN."""
+
+    async def scene(stage: Stage) -> None:
+        bind_number(stage)
+        leg = stage.answer(stage.invite(dialled=(PINLESS,), asserted=ANN))
+        await listen(stage, leg)
+        assert stage.said(leg)[:2] == ["welcome", "connecting"]
+        assert [each.role for each in stage.of(LegAdmitted)] == ["guest"]
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_claimed_caller_keys_a_pin_like_everybody(tmp_path: Path) -> None:
+    """`From` is what anybody may write there: no ground for any right."""
+
+    async def scene(stage: Stage) -> None:
+        bind_number(stage)
+        leg = stage.answer(stage.invite(dialled=(PINLESS,), claimed=ANN))
+        other = stage.answer(stage.invite(dialled=(NUMBER,), asserted=ANN))
+        for each in (leg, other):
+            await listen(stage, each)
+            assert stage.said(each)[:2] == ["welcome", "enter_pin"]
+        assert stage.of(LegAdmitted) == []
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_caller_without_a_pin_waits_for_the_host_like_everybody(tmp_path: Path) -> None:
+    """The lobby is not gone round by telephone."""
+
+    async def scene(stage: Stage) -> None:
+        bind_number(stage, ConferenceRules(start="on_host"))
+        leg = stage.answer(stage.invite(dialled=(PINLESS,), asserted=ANN))
+        await listen(stage, leg)
+        stage.press(leg, "*6*#*4#1590")
+        await asyncio.sleep(0.02)
+        place = stage.media.place(leg)
+        assert place is not None
+        assert place.room is None
+        assert stage.of(LegAdmitted) == []
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_guessing_is_remembered_across_calls_of_one_caller(tmp_path: Path) -> None:
+    """After ten failures or so Ann's PINs are not looked up, in whichever call; Bob's are."""
+
+    async def scene(stage: Stage) -> None:
+        await asyncio.sleep(0)
+        rng = Random(8)
+        results = []
+        for _ in range(5):
+            call = stage.bridge.calls[stage.invite(asserted=ANN)]
+            results += [stage.bridge.check_pin(call, generate(rng, 9))[0] for _ in range(3)]
+            stage.end(call.call)
+        assert results[:10] == [PinUnknown()] * 10
+        assert results[-3:] == [PinThrottled()] * 3
+        ann, bob = (stage.bridge.calls[stage.invite(asserted=each)] for each in (ANN, BOB))
+        assert stage.bridge.check_pin(ann, stage.guest_pin)[0] == PinThrottled()
+        assert stage.bridge.check_pin(bob, stage.guest_pin)[0] == PinFound(CONFERENCE, "guest")
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_one_caller_written_in_two_ways_is_one(tmp_path: Path) -> None:
+    """A guesser does not begin anew by another spelling of the number that the trunk asserts."""
+
+    async def scene(stage: Stage) -> None:
+        await asyncio.sleep(0)
+        rng = Random(9)
+        spellings = (ANN, "0046850550001", "46850550001")
+        keys, results = set(), []
+        for n in range(15):
+            call = stage.bridge.calls[stage.invite(asserted=spellings[n % 3])]
+            keys.add(call.caller_key)
+            results.append(stage.bridge.check_pin(call, generate(rng, 9))[0])
+        assert len(keys) == 1
+        assert results[-1] == PinThrottled()
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_refusals_sound_the_same_and_are_recorded_apart(tmp_path: Path) -> None:
+    """Unknown, revoked and throttled: one sentence; the record tells them apart."""
+
+    async def scene(stage: Stage) -> None:
+        now = stage.bridge.directory._now
+        revoked = generate(Random(10), 9)
+        dead = store.PinEntry(9, CONFERENCE, "host", live=False)
+        pins = {**now.pins, stage.bridge.vault.pin_hash(revoked): dead}
+        stage.bridge.directory.replace(
+            store.Directory(now.numbers, now.conferences, pins, now.trunks)
+        )
+        legs = []
+        for asserted, pin in (
+            (None, generate(Random(11), 9)),
+            (None, revoked),
+            (ANN, stage.guest_pin),
+        ):
+            call = stage.invite(asserted=asserted)
+            if asserted is not None:
+                caller = stage.bridge.calls[call]
+                for _ in range(40):
+                    stage.bridge.guesses.verdict(
+                        stage.bridge.loop.time(), caller.caller_key, "elsewhere", "other"
+                    )
+            legs.append(stage.answer(call))
+            await asyncio.sleep(0.02)
+            stage.press(legs[-1], pin)
+        await asyncio.sleep(4.2)
+        reasons = [each.reason for each in stage.of(AttemptRefused)]
+        assert sorted(reasons) == ["pin_revoked", "pin_throttled", "pin_unknown"]
+        words = {tuple(stage.said(leg)) for leg in legs}
+        assert words == {("welcome", "enter_pin", "pin_not_recognised", "enter_pin_again")}
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_greeting_waits_as_long_as_it_is_set(tmp_path: Path) -> None:
+    """The settings reach the flow: the wait after ACK or RTP is the operator's."""
+
+    async def scene(stage: Stage) -> None:
+        leg = stage.answer(stage.invite())
+        await asyncio.sleep(0.05)
+        assert stage.said(leg) == []
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if stage.said(leg):
+                break
+        assert stage.said(leg) == ["welcome", "enter_pin"]
+
+    perform(tmp_path, scene, settings=settings(tmp_path, delay_ms=300))
