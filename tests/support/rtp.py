@@ -163,9 +163,9 @@ def open_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
     """
     for _ in range(200):
         rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        rtp.bind((host, random.randrange(20000, 60000, 2)))
         rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
+            rtp.bind((host, random.randrange(20000, 60000, 2)))
             rtcp.bind((host, rtp.getsockname()[1] + 1))
         except OSError:
             rtp.close()
