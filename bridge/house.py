@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from privacy.vault import Vault
 
-__all__ = ["serve"]
+__all__ = ["leave_out_of_collections", "serve"]
 
 SWEEP_S: Final = 5.0
 
@@ -66,6 +67,7 @@ async def serve(
     async with _running(context, settings) as bridge:
         log.info("bridge ready", port=bridge.sip.port, **bridge.directory.sizes())
         on_ready(bridge)
+        leave_out_of_collections()
         bridge.failed.add_done_callback(lambda _why: ended.set())
         await ended.wait()
         log.info("bridge stops", calls=len(bridge.calls))
@@ -73,6 +75,17 @@ async def serve(
     log.info("bridge stopped")
     if bridge.failed.done():
         raise StartError(bridge.failed.result(), "The log above says more; start it again.")
+
+
+def leave_out_of_collections() -> None:
+    """Take all that was made so far out of the garbage collector's sight.
+
+    What a start makes (modules, tables of telephone numbers, mappings, prompts) lives to the end. A
+    full collection walks it all, which under load stopped every call's signalling for a tenth of a
+    second; with only calls to look at it takes a few milliseconds.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.asynccontextmanager
