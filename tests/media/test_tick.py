@@ -1,0 +1,316 @@
+"""Ticks as a whole: the streams to the legs, what is told, what a fault does, what grows."""
+
+import ast
+import inspect
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bridge.media.tick
+from bridge.media.messages import (
+    BeginTrace,
+    CloseLeg,
+    EndTrace,
+    EngineError,
+    EngineStatistics,
+    FirstMedia,
+    Heartbeat,
+    LegClosed,
+    LegStatistics,
+    MediaQuiet,
+    MediaResumed,
+    Play,
+    PlayFinished,
+    Statistics,
+    TalkSpurt,
+    Traced,
+)
+from tests.media.engine import Engine, find, loud, still
+from tests.support import g711
+
+
+def test_a_leg_with_ten_milliseconds_gets_two_packets_a_tick() -> None:
+    """Their time stamps are 80 apart, sequence numbers run on, and the sound is whole."""
+    with Engine() as engine:
+        speaker = engine.open(1, room=1)
+        engine.open(2, room=1, tx_ptime_ms=10)
+        engine.run()
+        said = loud(4, 8)
+        engine.run(8, lambda number: engine.feed(1, speaker.say(said[number])))
+        engine.run(3)
+        packets = engine.sent(2)
+        assert {len(packet.payload) for packet in packets} == {80}
+        assert np.diff([packet.timestamp for packet in packets]).tolist() == [80] * (
+            len(packets) - 1
+        )
+        assert np.diff([packet.sequence for packet in packets]).tolist() == [1] * (len(packets) - 1)
+        heard = g711.decode(b"".join(packet.payload for packet in packets), 0)
+        assert find(heard, said.reshape(-1)) >= 0
+
+
+def test_the_stream_to_a_leg_begins_where_asked_with_one_marker() -> None:
+    """First packet marked, then none; 160 a packet; the SSRC is the one given."""
+    with Engine() as engine:
+        engine.open(9)
+        engine.run(5)
+        packets = engine.sent(9)
+        assert [packet.sequence for packet in packets] == [7, 8, 9, 10, 11]
+        assert [packet.timestamp for packet in packets] == [800 + 160 * k for k in range(5)]
+        assert [packet.marker for packet in packets] == [True, False, False, False, False]
+        assert {packet.ssrc for packet in packets} == {9}
+
+
+def test_first_media_and_talk_spurts_are_told() -> None:
+    """The first packet is told once, speech at its beginning and its end."""
+    with Engine() as engine:
+        speaker = engine.open(1, room=1)
+        engine.run()
+        engine.run(10, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
+        quiet = np.zeros(160, np.int16)
+        engine.run(30, lambda _: engine.feed(1, speaker.say(quiet)))
+        assert [event.leg for event in engine.told(FirstMedia)] == [1]
+        assert [event.talking for event in engine.told(TalkSpurt)] == [True, False]
+
+
+def test_a_quiet_leg_is_told_every_ten_seconds_until_it_resumes() -> None:
+    """Silence is not absence: told after ten and twenty seconds, and when packets come again."""
+    with Engine() as engine:
+        speaker = engine.open(1)
+        engine.run()
+        for later in (11.0, 1.0, 9.0):
+            engine.state.presence.last[engine.row(1)] -= later
+            engine.run(50)
+        quiet = engine.told(MediaQuiet)
+        assert [event.seconds // 10 for event in quiet] == [1, 2]
+        engine.feed(1, speaker.audio(still()))
+        engine.run(51)
+        assert len(engine.told(MediaResumed)) == 1
+
+
+def test_statistics_of_a_leg_come_each_five_seconds_and_at_its_end() -> None:
+    """Legs are told in different ticks, and `LegClosed` bears the whole count."""
+    with Engine() as engine:
+        senders = {leg: engine.open(leg) for leg in (1, 2)}
+        engine.run()
+
+        def arrive(number: int) -> None:
+            for leg, sender in senders.items():
+                packet = sender.audio(still())
+                if number % 10 != 5:
+                    engine.feed(leg, packet)
+
+        engine.run(500, arrive)
+        told = engine.told(LegStatistics)
+        assert [each.leg for each in told] == [1, 2, 1, 2]
+        engine.command(CloseLeg(leg=1))
+        engine.run()
+        closed = engine.told(LegClosed)[0].statistics
+        assert closed.packets_rx == 450
+        assert closed.lost == 50
+        assert closed.bytes_rx == 450 * 160
+        assert closed.packets_tx == 501
+        assert closed.concealed_frames >= 0
+        assert len(engine.state.legs) == 1
+
+
+def test_jumped_ticks_cost_every_leg_and_are_counted() -> None:
+    """Time stamps run on over a jump, sequence numbers do not, and it is lost by the bridge."""
+    with Engine() as engine:
+        for leg in (1, 2, 3):
+            engine.open(leg)
+        engine.run()
+        before = engine.sent(2)[-1]
+        engine.state.jump(7)
+        engine.run()
+        after = engine.sent(2)[-1]
+        assert after.timestamp == before.timestamp + 8 * 160
+        assert after.sequence == before.sequence + 1
+        assert after.marker
+        assert engine.counters.jumped_ticks == 7
+        assert engine.counters.lost_by_bridge == 21
+
+
+def test_a_row_taken_again_knows_nothing_of_the_leg_before() -> None:
+    """No sound, counter, key or play of a closed leg is left for the next one in its row."""
+    bank = loud(3, 10).reshape(-1)
+    with Engine(bank=bank) as engine:
+        speaker = engine.open(1, room=1)
+        engine.open(2, room=1)
+        engine.run()
+        engine.command(Play(play=1, clips=[(0, 1600)], leg=1))
+        engine.run(4, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
+        engine.feed(1, speaker.key(3, 160))
+        row = engine.row(1)
+        engine.run()
+        engine.command(CloseLeg(leg=1))
+        engine.run()
+        engine.heard(2)
+        engine.open(3, room=1)
+        engine.run(10)
+        assert engine.row(3) == row
+        assert not engine.heard(2).any()
+        assert not engine.heard(3).any()
+        engine.command(CloseLeg(leg=3))
+        engine.run()
+        statistics = engine.told(LegClosed)[-1].statistics
+        assert statistics.packets_rx == statistics.talk_ms == statistics.bytes_rx == 0
+        assert statistics.dtmf_method is None
+        assert [event.completed for event in engine.told(PlayFinished)] == [False]
+
+
+def test_a_trace_shows_headers_and_no_digits() -> None:
+    """Packets of the traced leg in both directions, nothing of the others, nothing of the key."""
+    with Engine() as engine:
+        speaker, other = engine.open(1), engine.open(2)
+        engine.run()
+        engine.command(BeginTrace(leg=1))
+        engine.run()
+        engine.feed(1, speaker.audio(still()))
+        engine.feed(2, other.audio(still()))
+        engine.feed(1, speaker.key(9, 160, ended=True))
+        engine.run(12)
+        engine.command(EndTrace(leg=1))
+        engine.run(12)
+        told = engine.told(Traced)
+        assert {each.leg for each in told} == {1}
+        lines = [line for each in told for line in each.lines]
+        assert sum(line.startswith("in audio") for line in lines) == 1
+        events = [line for line in lines if line.startswith("in event")]
+        assert len(events) == 1
+        assert [word.split("=")[0] for word in events[0].split()] == [
+            *("in", "event", "seq", "ts", "ssrc", "marker", "octets")
+        ]
+        assert sum(line.startswith("out audio") for line in lines) >= 12
+
+
+def test_a_fault_in_one_stage_is_counted_and_the_tick_goes_on() -> None:
+    """An exception is told once by its place, and everybody still gets a packet."""
+    engine = Engine()
+    engine.open(1)
+    engine.run()
+    engine.sent(1)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("+46701234567")
+
+    engine.state.levels.follow = broken  # type: ignore[method-assign, assignment]
+    engine.open(2, room=1)
+    engine.run(5)
+    assert len(engine.sent(1)) == 5
+    assert engine.counters.stage_faults >= 5
+    errors = engine.told(EngineError)
+    assert len(errors) == 1
+    assert "ValueError" in errors[0].what
+    assert "4670" not in errors[0].what
+    engine.close()
+
+
+def test_heartbeat_and_statistics_tell_how_it_goes() -> None:
+    """Once a second a heartbeat; the asked-for statistics name every counter and stage."""
+    with Engine() as engine:
+        engine.open(1, room=1)
+        engine.run(101)
+        assert [beat.legs for beat in engine.told(Heartbeat)][1:] == [1, 1]
+        engine.command(Statistics())
+        engine.run()
+        answer = engine.told(EngineStatistics)[0]
+        assert (answer.legs, answer.rooms, answer.lost_by_bridge) == (1, 1, 0)
+        assert answer.ticks == 101
+        assert answer.counters["stage_faults"] == 0
+        assert sum(answer.stages_ms.values()) > 0
+        assert answer.tick_ms_max >= answer.tick_ms_p99 >= answer.tick_ms_p50 > 0
+
+
+def test_nothing_grows_while_ticking() -> None:
+    """Three thousand ticks of talk, keys, prompts and music leave no memory behind."""
+    bank = loud(3, 10).reshape(-1)
+    with Engine(bank=bank) as engine:
+        senders = {leg: engine.open(leg, room=leg % 2) for leg in range(1, 9)}
+        engine.run()
+        payload = g711.encode(loud(1)[0], 0)
+
+        def arrive(number: int) -> None:
+            for leg, sender in senders.items():
+                engine.feed(leg, sender.audio(payload))
+            if number % 25 == 0:
+                engine.feed(1, senders[1].key(number // 25 % 10, 160, ended=True))
+                engine.command(Play(play=number + 1, clips=[(0, 700)], leg=2))
+            engine.wires.sent.clear()
+            engine.wires.rtcp_sent.clear()
+            engine.events.clear()
+
+        engine.run(600, arrive)  # windows of ten seconds are full
+        tracemalloc.start()
+        engine.run(300, arrive)
+        before = tracemalloc.take_snapshot()
+        engine.run(3000, arrive)
+        after = tracemalloc.take_snapshot()
+        tracemalloc.stop()
+    ours = tracemalloc.Filter(inclusive=True, filename_pattern="*/bridge/media/*")
+    changes = after.filter_traces((ours,)).compare_to(before.filter_traces((ours,)), "lineno")
+    grown = sum(change.size_diff for change in changes)
+    assert grown < 20_000, [str(change) for change in changes[:5]]
+
+
+MEDIA = Path(inspect.getfile(bridge.media.tick)).parent
+
+
+def _loops(function: ast.AST) -> list[str]:
+    """Return what the loops of a function go over, as source."""
+    return [
+        ast.unparse(node.iter)
+        for node in ast.walk(function)
+        if isinstance(node, (ast.For, ast.comprehension))
+    ]
+
+
+# Loops over few: what changed in this tick, codecs, or legs told or closed now.
+FEW = (
+    "np.flatnonzero(",
+    "np.unique(",
+    "_one_of_each(",
+    "range(int(",
+    "range(len(CODECS))",
+    "enumerate(stages)",
+    "seating.strange_in",
+    "seating.listening_to",
+    "self._channel.read()",
+    "state.transport.",
+    "rows[~state.presence.heard[rows]]",
+    "begins.tolist()",
+    "rows.tolist()",
+    "sending[state.presence.traced[sending]]",
+    "list(self._traces)",
+    "state.reports.take_due",
+    "((self.packets",
+    "(state.foreground",
+    "rooms",
+)
+
+
+@pytest.mark.parametrize(
+    ("module", "functions"),
+    [
+        ("tick", None),
+        ("rtp", None),
+        ("sequence", ("admit", "_advance", "_fill_gap", "_begin", "time")),
+        ("playout", ("write", "_store", "_prepare", "_store_halves", "_store_octets", "read")),
+        ("concealment", None),
+        ("levels", None),
+        ("mix", None),
+        ("hearing", None),
+        ("outgoing", None),
+    ],
+)
+def test_no_stage_loops_over_legs(module: str, functions: tuple[str, ...] | None) -> None:
+    """What every tick runs goes over arrays; a loop goes over what changed, never over legs."""
+    tree = ast.parse((MEDIA / f"{module}.py").read_text())
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        if functions is not None and function.name not in functions:
+            continue
+        for over in _loops(function):
+            assert over.startswith(FEW), f"{module}.{function.name} loops over {over}"
