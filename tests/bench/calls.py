@@ -17,12 +17,11 @@ wished are up at once.
   cores      CPU time of all processes of the bridge per second, from the first call to the last.
 """
 
-import time
 from datetime import datetime
 from typing import Any, Final
 
 from tests.bench.programs import LoadProgram, percentile
-from tests.bench.whole import Load, WholeBridge, call_arguments, whole_bridge
+from tests.bench.whole import Load, call_arguments, whole_bridge
 
 __all__ = ["measure"]
 
@@ -58,20 +57,9 @@ def measure(calls: int, rate: int, peak: int) -> dict[str, Any]:
         with LoadProgram("callgen", *arguments, idle=load.watch) as callers:
             said = callers.answer(calls / rate + stay + 90)
         cores = load.cores()
-        records = _records(whole, calls)
+        records = {row["caller"]: row for row in whole.records(calls)}
         status = whole.status()
     return _judge(calls, rate, said, records, status) | cores
-
-
-def _records(whole: WholeBridge, calls: int) -> dict[str, dict[str, Any]]:
-    """Return the calls' records by their callers' numbers, once all are closed."""
-    deadline = time.monotonic() + 30
-    while True:
-        rows = whole.legs(calls + 100)
-        done = [row for row in rows if row["ended_at"] is not None]
-        if len(done) >= calls or time.monotonic() > deadline:
-            return {row["caller"]: row for row in done}
-        time.sleep(0.5)
 
 
 def _judge(

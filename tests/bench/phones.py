@@ -6,7 +6,8 @@ connections: it must refuse those, keep all others, and `dialin doctor` must say
 
   closed         connections of admitted phones that were closed while their call was up.
   legs.missing   packets that the legs missed since the first phone came, less those that their own
-                 receive buffers dropped.
+                 receive buffers dropped; `missed_by_bridge` is the same the other way round, by
+                 the legs' call detail records.
   beyond         phones above sip.max_tcp (set to phones + 10 here): how many there were, how many
                  got in, and what `dialin doctor` says about the rest.
 """
@@ -70,10 +71,12 @@ def measure(phones: int, legs: int) -> dict[str, Any]:
             hurt = quiet.since()
         finally:
             quiet.end()
+        records = whole.records(legs + phones + SPARE)
         status = whole.status()
     refused = beyond["calls"] - beyond["live"]
     lost = sum(1 for *_, over in gone["rows"] if not over)
     missing = max(0, hurt["missing"] - hurt["dropped"])
+    missed = sum(row["lost"] or 0 for row in records if row["transport"] == "udp")
     result = {
         "phones": phones,
         "phones_up": up["live"],
@@ -83,7 +86,7 @@ def measure(phones: int, legs: int) -> dict[str, Any]:
         "connections": connections["connections"],
         "phones_still_up_after_refusals": later["live"],
         "phones_rtp_missing": max(0, gone["rtp_missing"] - gone["dropped"]),
-        "legs": {**hurt, "wanted": legs, "missing": missing},
+        "legs": {**hurt, "wanted": legs, "missing": missing, "missed_by_bridge": missed},
         "beyond": {
             "connections_allowed": phones + SPARE,
             "more_phones": beyond["calls"],
@@ -96,7 +99,7 @@ def measure(phones: int, legs: int) -> dict[str, Any]:
     }
     result["ok"] = (
         up["live"] == up["heard"] == later["live"] == phones
-        and lost == gone["closed"] == missing == 0
+        and lost == gone["closed"] == missing == missed == 0
         and hurt["live"] == legs
         and refused == BEYOND
         and doctor["verdict"] != "ok"

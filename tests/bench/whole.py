@@ -35,10 +35,20 @@ class WholeBridge:
         found: dict[str, Any] = self.bridge.operate("status")
         return found
 
-    def legs(self, limit: int) -> list[dict[str, Any]]:
-        """Return the latest call detail records, with callers' numbers."""
-        found: list[dict[str, Any]] = self.bridge.operate("cdr.legs", limit=limit, reveal=True)
-        return found
+    def records(self, calls: int, timeout: float = 30.0) -> list[dict[str, Any]]:
+        """Return the closed call detail records, with callers' numbers.
+
+        Args:
+            calls: as many are waited for.
+            timeout: at most so long [s]; then those that are there.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            rows = self.bridge.operate("cdr.legs", limit=calls + 100, reveal=True)
+            done = [row for row in rows if row["ended_at"] is not None]
+            if len(done) >= calls or time.monotonic() > deadline:
+                return done
+            time.sleep(0.5)
 
 
 @contextlib.contextmanager
