@@ -70,7 +70,7 @@ def test_full_conference_says_so_after_the_pin(bridge: BridgeUnderTest) -> None:
     leg = bridge.leg_of(late)
     assert (leg["cause"], leg["session"]) == ("conference_full", None)
     assert [row["reason"] for row in bridge.operate("cdr.refused") if row["leg"] == leg["leg"]] == [
-        "full"
+        "conference_full"
     ]
     assert people[0].prompts(since) == []
 
