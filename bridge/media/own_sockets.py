@@ -17,8 +17,10 @@ time of arrival, for jitter. What receive buffers dropped is asked of each socke
 
 import errno
 import functools
+import os
 import select
 import socket
+import stat
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -149,6 +151,10 @@ class OwnSockets:
         Raises:
             OSError: they are no UDP sockets; they have been closed.
         """
+        if not all(stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in fds):
+            for fd in fds:
+                os.close(fd)
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
         rtp, rtcp = (socket.socket(fileno=fd) for fd in fds)
         try:
             for sock in (rtp, rtcp):

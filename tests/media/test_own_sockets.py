@@ -1,0 +1,313 @@
+"""One socket a leg, over loopback: latching, floods, strangers, rebinding, what buffers drop."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from bridge.media.codecs import SILENCE_CODES
+from bridge.media.counters import Counters, LegCounters
+from bridge.media.legs import Legs
+from bridge.media.messages import LegMedia
+from bridge.media.outgoing import PACKET, Outgoing
+from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, OwnSockets
+from bridge.media.ports import MediaPair, open_pair
+from bridge.media.rtp import PACKET_ROW
+from bridge.media.seating import seat
+from tests.media.engine import Rtp, still
+
+HOST = "127.0.0.1"
+
+
+class Phone:
+    """A far end's sockets."""
+
+    def __init__(self) -> None:
+        self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.rtp.bind((HOST, 0))
+        self.rtp.settimeout(5)
+        self.sequence = 100
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Its address and port."""
+        return (HOST, int(self.rtp.getsockname()[1]))
+
+    def send(self, port: int, count: int = 1, size: int = 160) -> None:
+        """Send packets that follow each other."""
+        for _ in range(count):
+            packet = Rtp(self.sequence, 160 * self.sequence, still(size), ssrc=self.address[1])
+            self.rtp.sendto(packet.pack(), (HOST, port))
+            self.sequence += 1
+
+
+class Line:
+    """A transport with some legs."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.leg_counters = LegCounters(4)
+        self.sockets = OwnSockets(4, self.counters, self.leg_counters)
+        self.legs = Legs(4)
+        self.pairs: dict[int, MediaPair] = {}
+        self.phones: list[Phone] = []
+        self.tick = 0
+
+    def phone(self) -> Phone:
+        """Return a new far end."""
+        self.phones.append(Phone())
+        return self.phones[-1]
+
+    def open(self, row: int, named: tuple[str, int] | None) -> int:
+        """Open a leg and return its RTP port."""
+        pair = open_pair(HOST, 30_000, 39_999)
+        media = LegMedia(codec="PCMU", payload_type=0, remote_rtp=named)
+        assert self.legs.take(row + 1, media) == row
+        self.sockets.open(row, media, [os.dup(pair.rtp.fileno()), os.dup(pair.rtcp.fileno())])
+        self.pairs[row] = pair
+        return pair.port
+
+    def receive(self) -> list[tuple[int, int]]:
+        """Return row and sequence number of what came in a tick."""
+        self.tick += 1
+        arrived = self.sockets.receive(self.tick)
+        self.sockets.watch(self.tick)
+        octets = arrived.octets[: len(arrived.rows)]
+        numbers = octets[:, 2].astype(int) << 8 | octets[:, 3]
+        return list(zip(arrived.rows.tolist(), numbers.tolist(), strict=True))
+
+    def until(self, holds: Callable[[], object]) -> None:
+        """Make ticks until something holds; loopback is quick, machines are not always."""
+        deadline = time.monotonic() + 10
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    def latched(self) -> list[tuple[int, bool]]:
+        """Return who was latched, and whether to the address of SDP."""
+        return [(each.row, each.own_sdp) for each in self.sockets.take_latched()]
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    """A line, closed afterwards."""
+    line = Line()
+    yield line
+    for row, pair in line.pairs.items():
+        line.sockets.close(row)
+        pair.close()
+    for phone in line.phones:
+        phone.rtp.close()
+    for epoll in (line.sockets._connected, line.sockets._judged, line.sockets._rtcp):
+        epoll.close()
+
+
+def test_the_first_packet_of_sdps_address_is_taken(line: Line) -> None:
+    """It latches and is not lost; what follows comes too."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port, 3)
+    assert line.receive() == [(0, 100), (0, 101), (0, 102)]
+    assert line.latched() == [(0, True)]
+
+
+def test_a_stranger_first_does_not_keep_the_true_source_out(line: Line) -> None:
+    """Packets of a stranger lie before and between the true ones: only the true ones are taken."""
+    phone, stranger = line.phone(), line.phone()
+    port = line.open(0, phone.address)
+    stranger.send(port, 2)
+    phone.send(port, 1)
+    stranger.send(port, 5)
+    phone.send(port, 2)
+    assert line.receive() == [(0, 100), (0, 101), (0, 102)]
+    assert line.latched() == [(0, True)]
+    assert line.leg_counters.of(0)["strangers"] == 7
+    stranger.send(port, 50)
+    phone.send(port, 1)
+    assert line.receive() == [(0, 103)]
+
+
+def test_a_single_stranger_never_latches(line: Line) -> None:
+    """One packet, or the same number over and over, leaves the leg to its own."""
+    phone, stranger = line.phone(), line.phone()
+    port = line.open(0, phone.address)
+    for _ in range(10):
+        stranger.sequence = 5
+        stranger.send(port)
+        assert line.receive() == []
+    assert line.latched() == []
+    assert line.leg_counters.of(0)["strangers"] == 10
+
+
+def test_a_phone_behind_nat_latches_after_its_proof(line: Line) -> None:
+    """SDP names a private address; the source that talks consistently is latched and told so."""
+    phone = line.phone()
+    port = line.open(0, (HOST, 9))
+    phone.send(port, 6)
+    assert line.receive() == [(0, 103), (0, 104), (0, 105)]
+    assert line.latched() == [(0, False)]
+
+
+def test_a_rebound_nat_latches_again_after_two_seconds(line: Line) -> None:
+    """Before the two seconds the new source is not heard; after them it must prove itself."""
+    phone, rebound = line.phone(), line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port)
+    assert len(line.receive()) == 1
+    line.latched()
+    rebound.send(port, 10)
+    for _ in range(QUIET_TICKS - 2):
+        assert line.receive() == []
+    line.receive()
+    line.receive()
+    line.receive()
+    rebound.send(port, 10)
+    got = line.receive()
+    assert got[0] == (0, 113)
+    assert len(got) == 7
+    assert line.latched() == [(0, False)]
+
+
+def test_a_quiet_source_is_believed_when_it_comes_again(line: Line) -> None:
+    """After a pause of three seconds its very first packet is taken."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port)
+    line.receive()
+    for _ in range(150):
+        line.receive()
+    phone.send(port)
+    assert line.receive() == [(0, 101)]
+
+
+def test_a_flood_takes_a_bounded_share_of_a_tick(line: Line) -> None:
+    """A leg that sends ten thousand a second gets its reads, another leg all of its own."""
+    flood, phone = line.phone(), line.phone()
+    flooded, port = line.open(0, flood.address), line.open(1, phone.address)
+    flood.send(flooded)
+    phone.send(port)
+    line.receive()
+    flood.send(flooded, 200)
+    phone.send(port, 3)
+    got = line.receive()
+    assert sum(row == 0 for row, _ in got) == READS_PER_TICK
+    assert [number for row, number in got if row == 1] == [101, 102, 103]
+    assert line.counters.reads_bounded == 1
+
+
+def test_what_a_receive_buffer_drops_is_counted(line: Line) -> None:
+    """More than the buffer holds before a tick: the kernel's own count is the bridge's loss."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port)
+    line.receive()
+    phone.send(port, 2000)
+    got = 0
+    for _ in range(200):
+        got += len(line.receive())
+    assert line.counters.rxq_overflow == 2000 - got > 0
+
+
+def test_a_datagram_longer_than_a_row_is_marked_as_cut(line: Line) -> None:
+    """Its length says so, for the parser to drop it."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port, size=1200)
+    line.tick += 1
+    arrived = line.sockets.receive(line.tick)
+    assert arrived.lengths.tolist() == [PACKET_ROW]
+
+
+def test_packets_go_where_each_leg_is(line: Line) -> None:
+    """To a latched leg by its connection, to another where SDP says, to none without an address."""
+    near, far = line.phone(), line.phone()
+    port = line.open(0, near.address)
+    line.open(1, far.address)
+    line.open(2, None)
+    near.send(port)
+    line.receive()
+    outgoing = Outgoing(4)
+    for row in range(3):
+        outgoing.open(row, 50 + row, 7, 800)
+    seating = seat(line.legs, SILENCE_CODES)
+    outgoing.plan(seating, line.legs, line.sockets.reachable)
+    line.sockets.plan(seating, outgoing)
+    outgoing.fill(seating, np.full((3, 160), 0x55, np.uint8))
+    line.sockets.send()
+    for ssrc, phone in ((50, near), (51, far)):
+        packet = phone.rtp.recv(2048)
+        assert len(packet) == PACKET
+        assert packet[8:12] == ssrc.to_bytes(4, "big")
+        assert set(packet[12:]) == {0x55}
+    assert line.counters.send_errors == 0
+    assert not line.sockets.reachable[2]
+
+
+def test_a_closed_far_end_is_its_own_fault(line: Line) -> None:
+    """ICMP port unreachable is counted as the peer's refusal, never as lost by the bridge."""
+    phone, other = line.phone(), line.phone()
+    port = line.open(0, phone.address)
+    second = line.open(1, other.address)
+    phone.send(port)
+    other.send(second)
+    line.receive()
+    phone.rtp.close()
+    outgoing = Outgoing(4)
+    for row in range(2):
+        outgoing.open(row, 50 + row, 7, 800)
+    seating = seat(line.legs, SILENCE_CODES)
+    outgoing.plan(seating, line.legs, line.sockets.reachable)
+    line.sockets.plan(seating, outgoing)
+    for _ in range(5):
+        outgoing.fill(seating, np.full((2, 160), 0xFF, np.uint8))
+        line.sockets.send()
+        line.receive()
+    assert line.counters.peer_refused > 0
+    assert line.counters.lost_by_bridge == 0
+    got = [other.rtp.recv(2048)[3] for _ in range(5)]
+    assert got == [7, 8, 9, 10, 11]
+
+
+def test_descriptors_that_are_no_udp_sockets_are_refused_and_closed(line: Line) -> None:
+    """A pipe or a TCP socket in their place raises, and nothing stays open."""
+    read, write = os.pipe()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    media = LegMedia(codec="PCMU", payload_type=0)
+    stream = os.dup(listener.fileno())
+    for pair in ([read, write], [listener.detach(), stream]):
+        with pytest.raises(OSError, match=r".+"):
+            line.sockets.open(0, media, pair)
+    for descriptor in (read, write, stream):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+def test_rtcp_is_taken_from_the_legs_host_and_answered_there(line: Line) -> None:
+    """Reports come with their leg, and ours go to where theirs came from."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port)
+    line.receive()
+    control = line.phone()
+    control.rtp.sendto(b"report", (HOST, port + 1))
+    assert line.sockets.receive_rtcp() == [(0, b"report")]
+    line.sockets.send_rtcp(0, b"ours")
+    assert control.rtp.recvfrom(100) == (b"ours", (HOST, port + 1))
+
+
+def test_arrival_is_timed_by_the_kernel(line: Line) -> None:
+    """One tick in eight gives the time of arrival, by the wall clock."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port)
+    line.receive()
+    times = []
+    for _ in range(16):
+        phone.send(port)
+        line.tick += 1
+        times += line.sockets.receive(line.tick).times.tolist()
+    assert len(times) == 2
+    assert abs(times[0] - time.time()) < 60
