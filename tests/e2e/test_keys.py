@@ -165,7 +165,8 @@ def test_two_hundred_digits_are_one_slip(bridge: BridgeUnderTest) -> None:
     mad.press("27" * 100, Digits(on_ms=40, off_ms=0, ends=1))
     mad.hears("pin_mistyped")
     mad.hears("enter_pin_again")
-    mad.silent_for(0.5)
+    # Digits within a second of the last one still belong to the run.
+    time.sleep(1.3)
     since = mad.press(room.guest_pin, QUICK)
     mad.hears("joining", since=since)
     mad.hang_up()
@@ -254,7 +255,7 @@ def enter_lobby(person: Caller, bridge: BridgeUnderTest, lobby: Room) -> None:
     person.dial(bridge.number)
     began = person.press(lobby.guest_pin)
     person.hears("first_in", since=began)
-    person.press("1")
+    person.press("*")
     person.hears_music(since=began)
 
 
