@@ -1,0 +1,252 @@
+"""The playout store: every octet is heard once, in its place, whatever the network did to it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.media.codecs import FRAME
+from bridge.media.counters import LegCounters
+from bridge.media.playout import CAP_ROWS, DEPTH_ROWS, SLOTS, WINDOW_TICKS, PlayoutStore
+from tests.media.engine import Rtp, arrivals
+
+
+@dataclass
+class Store:
+    """A store of which the leg in row 1 is used."""
+
+    store: PlayoutStore = field(default_factory=lambda: PlayoutStore(3))
+    counters: LegCounters = field(default_factory=lambda: LegCounters(3))
+
+    def write(
+        self, timestamp: int, payload: bytes, *, begins: bool = False, announced: bool = False
+    ) -> None:
+        """Let a packet come."""
+        packet = arrivals([(1, Rtp(0, timestamp, payload).pack())])
+        self.store.write(
+            np.array([1]),
+            np.array([timestamp & 0xFFFF_FFFF]),
+            packet.octets,
+            np.array([0]),
+            np.array([12]),
+            np.array([len(payload)]),
+            begins=np.array([begins]),
+            announced=np.array([announced]),
+            codec=np.zeros(3, np.uint8),
+            counters=self.counters,
+        )
+
+    def read(self) -> bytes | None:
+        """Return the frame of this tick, `None` where none came."""
+        reading = self.store.read(np.array([0, 1, 2]))
+        assert reading.missing[0] > 0
+        if reading.missing[1]:
+            return None
+        frame: bytes = self.store.octets.reshape(-1, FRAME)[reading.index[1]].tobytes()
+        return frame
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The leg's counters that are not zero."""
+        return {name: count for name, count in self.counters.of(1).items() if count}
+
+
+def sound(octets: int, seed: int = 1) -> bytes:
+    """Return octets none of which is silence."""
+    return np.random.default_rng(seed).integers(0, 255, octets, np.uint8).tobytes()
+
+
+LENGTHS = st.lists(st.sampled_from([80, 160, 240, 320, 480, 1, 37, 161, 399]), min_size=1)
+STARTS = st.sampled_from([0, 5000, 2**31 - 500, 2**32 - 700])
+
+
+@settings(max_examples=250)
+@given(lengths=LENGTHS, start=STARTS, data=st.data())
+def test_reordered_and_doubled_packets_of_any_length_are_heard_whole(
+    lengths: list[int], start: int, data: st.DataObject
+) -> None:
+    """Each packet comes up to 40 ms late, some twice: what is heard is what was said."""
+    said = sound(sum(lengths))
+    delays = st.lists(st.integers(0, DEPTH_ROWS), min_size=1, max_size=2)
+    due: dict[int, list[tuple[int, int]]] = {}
+    at = 0
+    for index, length in enumerate(lengths):
+        for delay in data.draw(delays) if index else [0]:
+            due.setdefault(at // FRAME + delay, []).append((at, length))
+        at += length
+    store = Store()
+    heard: list[bytes | None] = []
+    for tick in range(at // FRAME + 6):
+        for begin, length in data.draw(st.permutations(due.get(tick, []))) if tick else due[0]:
+            first = tick == 0 and begin == 0
+            store.write(start + begin, said[begin : begin + length], begins=first)
+        heard.append(store.read())
+    frames = -(-len(said) // FRAME)
+    assert heard[:DEPTH_ROWS] == [None] * DEPTH_ROWS
+    whole = b"".join(frame or b"lost" for frame in heard[DEPTH_ROWS : DEPTH_ROWS + frames])
+    assert whole == said + b"\xff" * (frames * FRAME - len(said))
+    assert set(heard[DEPTH_ROWS + frames :]) <= {None}
+    assert store.counts == {}
+
+
+@settings(max_examples=50)
+@given(st.sets(st.integers(1, 60)))
+def test_what_is_lost_is_missing_and_nothing_else(lost: set[int]) -> None:
+    """Frames whose packet never came are reported missing, their neighbours are heard."""
+    store, said = Store(), [sound(FRAME, k) for k in range(62)]
+    heard = []
+    for tick in range(62 + DEPTH_ROWS):
+        if tick < 62 and tick not in lost:
+            store.write(160 * tick, said[tick], begins=tick == 0)
+        heard.append(store.read())
+    expected = [None if k in lost else said[k] for k in range(62)]
+    assert heard[DEPTH_ROWS:] == expected
+
+
+def test_a_packet_too_late_is_counted_and_not_heard() -> None:
+    """Its frame's time has passed; the next ones are in time."""
+    store = Store()
+    for tick in range(10):
+        if tick != 3:
+            store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
+        if tick == 6:
+            store.write(160 * 3, sound(FRAME, 3))
+        assert store.read() != sound(FRAME, 3)
+    assert store.counts == {"late": 1}
+
+
+def test_a_time_stamp_that_leapt_is_believed_with_the_next_packet() -> None:
+    """One stray time stamp changes nothing; two that follow each other anchor the leg anew."""
+    store = Store()
+    for tick in range(5):
+        store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
+        store.read()
+    store.write(900_000, sound(FRAME, 50))
+    assert store.read() == sound(FRAME, 3)
+    heard = []
+    for tick in range(6):
+        store.write(700_000 + 160 * tick, sound(FRAME, 60 + tick))
+        heard.append(store.read())
+    assert heard[-1] == sound(FRAME, 60 + 5 - DEPTH_ROWS)
+    assert store.counts == {"leapt": 2, "reanchored": 1}
+
+
+def test_a_marked_packet_anchors_at_once() -> None:
+    """A talk spurt whose clock begins elsewhere loses nothing of its beginning."""
+    store = Store()
+    store.write(0, sound(FRAME), begins=True)
+    for _ in range(5):
+        store.read()
+    store.write(4_000_000, sound(FRAME, 8), announced=True)
+    heard = [store.read() for _ in range(DEPTH_ROWS + 1)]
+    assert heard[DEPTH_ROWS] == sound(FRAME, 8)
+
+
+def test_a_path_that_became_longer_is_followed() -> None:
+    """Every packet a little late, again and again: the leg waits longer and is heard again."""
+    store = Store()
+    heard = []
+    for tick in range(60):
+        behind = 0 if tick < 20 else 4
+        if tick < 20 or tick >= 24:
+            store.write(160 * (tick - behind), sound(FRAME, tick - behind), begins=tick == 0)
+        heard.append(store.read())
+    assert heard[40:] == [sound(FRAME, k) for k in range(34, 54)]
+
+
+def test_a_flood_of_packets_stays_in_its_ring() -> None:
+    """Sixty packets a tick with any time stamps: nothing is written over another leg."""
+    store = Store()
+    stamps = np.random.default_rng(3).integers(0, 2**32, 3000)
+    store.store.octets[0] = 7
+    store.store.octets[2] = 7
+    for number, stamp in enumerate(stamps.tolist()):
+        store.write(stamp, sound(480), begins=number == 0, announced=number % 7 == 0)
+        if number % 60 == 0:
+            store.read()
+    assert (store.store.octets[[0, 2]] == 7).all()
+    assert not store.store.filled[[0, 2]].any()
+
+
+def test_a_burst_that_waits_too_long_is_shortened() -> None:
+    """Half a second comes at once and stays: within a second the wait is back under the cap."""
+    store = Store()
+    talking = np.ones(3, np.bool_)
+    for number in range(12):
+        store.write(160 * number, sound(FRAME), begins=number == 0)
+    for tick in range(3 * WINDOW_TICKS):
+        store.write(160 * (12 + tick), sound(FRAME))
+        store.read()
+        if tick % WINDOW_TICKS == 0:
+            store.store.adjust(np.array([1]), talking)
+    assert DEPTH_ROWS <= store.store.ahead[1] <= CAP_ROWS
+
+
+@pytest.mark.parametrize("drift", [-0.002, 0.002])
+def test_a_clock_that_drifts_never_leaves_the_ring(drift: float) -> None:
+    """Two in a thousand fast or slow for two minutes: waiting stays bounded, gaps are few."""
+    store = Store()
+    silent = np.zeros(3, np.bool_)
+    sent, gaps, waits = 0, 0, []
+    for tick in range(6000):
+        while sent <= tick * (1 + drift):
+            store.write(160 * sent, sound(FRAME), begins=sent == 0)
+            sent += 1
+        gaps += store.read() is None
+        waits.append(int(store.store.ahead[1]))
+        if tick % WINDOW_TICKS == WINDOW_TICKS - 1:
+            store.store.adjust(np.array([1]), silent)
+    assert max(waits) <= CAP_ROWS + 1
+    assert gaps <= 60
+
+
+def test_an_event_blanks_what_is_not_yet_played() -> None:
+    """Up to the event's end and the margin nothing is heard, then the sound goes on."""
+    store = Store()
+    blanked = []
+    for tick in range(16):
+        store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
+        if tick == 4:
+            store.store.blank(np.array([1]), np.array([160 * 6]), margin=np.array([1]))
+        reading = store.store.read(np.array([1]))
+        blanked.append(bool(reading.blanked[0]))
+    # Rows 0 to 3 have been played; time stamp 6 frames on lies at row 6 + DEPTH_ROWS.
+    assert blanked == [False] * 4 + [True] * (8 + DEPTH_ROWS - 4) + [False] * (8 - DEPTH_ROWS)
+
+
+def test_an_absurd_event_silences_for_a_ring_at_most() -> None:
+    """A time stamp far ahead comes from the peer: it may not silence its leg for long."""
+    store = Store()
+    store.write(0, sound(FRAME), begins=True)
+    store.store.blank(np.array([1]), np.array([2**30]), margin=np.array([3]))
+    readings = [bool(store.store.read(np.array([1])).blanked[0]) for _ in range(SLOTS + 5)]
+    assert sum(readings) == SLOTS + 1
+    assert not readings[-1]
+
+
+def test_a_jump_leaves_out_what_was_to_be_heard() -> None:
+    """After ticks left out the next frame is the one of that time."""
+    store = Store()
+    for tick in range(10):
+        store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
+    assert [store.read() for _ in range(3)][2] == sound(FRAME, 0)
+    store.store.jump(np.array([1]), 4)
+    assert store.read() == sound(FRAME, 5)
+    store.store.jump(np.array([1]), 100)
+    assert store.read() is None
+
+
+def test_anchors_stay_near_over_a_long_silence() -> None:
+    """A leg silent for many hours is heard at once: 32 bits of time stamp do not run away."""
+    store = Store()
+    store.write(0, sound(FRAME), begins=True)
+    day = 50 * 60 * 60 * 80
+    for _ in range(8):
+        store.store.play_row[1] += day // 8
+        store.store.adjust(np.array([1]), np.zeros(3, np.bool_))
+    store.write(160 * day, sound(FRAME, 3))
+    store.write(160 * (day + 1), sound(FRAME, 4))
+    heard = [store.read() for _ in range(SLOTS)]
+    assert sound(FRAME, 4) in heard
