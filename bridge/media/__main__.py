@@ -13,6 +13,8 @@ import signal
 import socket
 import sys
 import time
+import traceback
+from types import TracebackType
 from typing import Final
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: threads would fight for the core
@@ -39,6 +41,13 @@ def ask_for_priority() -> bool:
             os.setpriority(os.PRIO_PROCESS, 0, NICE)
         return False
     return True
+
+
+def say_where(kind: type[BaseException], _: BaseException, place: TracebackType | None) -> None:
+    """Write what ended the process and where, without its message: that may quote somebody."""
+    sys.stderr.write(f"media process ended by {kind.__name__}\n")
+    for frame in traceback.extract_tb(place):
+        sys.stderr.write(f"  {frame.filename}:{frame.lineno} in {frame.name}\n")
 
 
 def run(tick: Tick, state: State) -> None:
@@ -75,8 +84,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge.media", description=__doc__)
     parser.add_argument("--control-fd", type=int, required=True, help="our end of the channel")
     arguments = parser.parse_args()
-    # Ctrl-C goes to the whole group; who ends this process is control, by closing the channel.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = say_where
+    # Ctrl-C goes to the whole group, and so does a service manager's SIGTERM. Who ends this process
+    # is control, by closing the channel, when goodbyes have been said.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     counters = Counters()
     channel = ControlChannel(socket.socket(fileno=arguments.control_fd), counters)
     state = State(channel.put, counters)

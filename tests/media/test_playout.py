@@ -156,6 +156,18 @@ def test_a_path_that_became_longer_is_followed() -> None:
     assert heard[40:] == [sound(FRAME, k) for k in range(34, 54)]
 
 
+def test_a_straggler_now_and_then_moves_nothing() -> None:
+    """Late packets among many in time are dropped: the leg is not anchored anew."""
+    store, heard = Store(), []
+    for tick in range(100):
+        store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
+        if tick % 5 == 4:
+            store.write(160 * (tick - 4), sound(FRAME, 999))
+        heard.append(store.read())
+    assert heard[DEPTH_ROWS:] == [sound(FRAME, k) for k in range(100 - DEPTH_ROWS)]
+    assert store.counts == {"late": 20}
+
+
 def test_a_flood_of_packets_stays_in_its_ring() -> None:
     """Sixty packets a tick with any time stamps: nothing is written over another leg."""
     store = Store()
@@ -214,6 +226,18 @@ def test_an_event_blanks_what_is_not_yet_played() -> None:
         blanked.append(bool(reading.blanked[0]))
     # Rows 0 to 3 have been played; time stamp 6 frames on lies at row 6 + DEPTH_ROWS.
     assert blanked == [False] * 4 + [True] * (8 + DEPTH_ROWS - 4) + [False] * (8 - DEPTH_ROWS)
+
+
+def test_a_blanked_tone_is_not_repeated_by_concealment() -> None:
+    """The frame behind the blanked ones did not come: nothing is left to repeat."""
+    store = Store()
+    for tick in range(3):
+        store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
+    store.store.blank(np.array([1]), np.array([160 * 2]), margin=np.array([0]))
+    readings = [store.store.read(np.array([1])) for _ in range(DEPTH_ROWS + 5)]
+    after = [int(reading.missing[0]) for reading in readings if not reading.blanked[0]]
+    assert len(after) == 2
+    assert min(after) > 1000
 
 
 def test_an_absurd_event_silences_for_a_ring_at_most() -> None:

@@ -4,6 +4,8 @@ import os
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -11,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
+from bridge.media.__main__ import say_where
 from bridge.media.client import MediaClient
 from bridge.media.errors import MediaProcessEnded
 from bridge.media.messages import (
@@ -242,12 +245,33 @@ def test_the_end_of_the_channel_ends_the_process() -> None:
             phone.close()
 
 
-def test_ctrl_c_belongs_to_the_control_process(process: Process) -> None:
-    """SIGINT goes to the whole group; the media process stays to say goodbye."""
-    os.kill(process.client.pid, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_to_the_group_belong_to_the_control_process(
+    process: Process, number: signal.Signals
+) -> None:
+    """Ctrl-C and a service manager reach every process; this one stays for the goodbyes."""
+    os.kill(process.client.pid, number)
     beats = len(process.told(Heartbeat))
     process.until(lambda: len(process.told(Heartbeat)) >= beats + 2)
     assert process.client.close() == 0
+
+
+def test_an_unexpected_end_says_where_and_quotes_nobody(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The kind and the place of an exception, never its message; the exit status is not zero."""
+    try:
+        int("+46701234567 pressed 123456")
+    except ValueError as error:
+        say_where(ValueError, error, error.__traceback__)
+    said = capsys.readouterr().err
+    assert "ValueError" in said
+    assert "test_process.py" in said
+    assert "123456" not in said
+    command = [sys.executable, "-m", "bridge.media", "--control-fd", "0"]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert ended.returncode == 1
+    assert b"media process ended by OSError" in ended.stderr
 
 
 def test_a_process_that_was_stopped_jumps_and_counts(process: Process) -> None:

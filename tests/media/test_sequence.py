@@ -74,7 +74,9 @@ class Model:
 # Steps from the packet before: mostly forward, sometimes back, twice, lost, or leapt.
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([1, 1, 1, 1, 2, 3, 0, -1, -2, -5, 63, 64, 65, -70, 2999, 3000, 9000]),
+        st.sampled_from(
+            [1, 1, 1, 1, 2, 3, 0, -1, -2, -5, 63, 64, 65, -70, -100, -101, 2999, 3000, 9000]
+        ),
         st.sampled_from([1, 1, 1, 1, 1, 2]),
     ),
     max_size=80,
