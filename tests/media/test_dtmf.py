@@ -80,6 +80,15 @@ def test_the_same_key_twice_is_told_twice_even_where_ends_are_lost() -> None:
     assert pad.told[0] == "11"
 
 
+def test_a_key_right_behind_another_is_a_press_of_its_own() -> None:
+    """No pause at all: where the end was seen, the same key at that very time is a new press."""
+    pad = Pad()
+    for start in (0, 800):
+        for timestamp, code, duration, ended in packets_of(start, 5, 5):
+            pad.packet(timestamp, code, duration, ended=ended)
+    assert pad.told[0] == "55"
+
+
 def test_a_very_long_press_is_one_press() -> None:
     """RFC 4733 section 2.5.1.3: after 8 s a new segment begins, with a time stamp of its own."""
     pad = Pad()

@@ -88,6 +88,15 @@ def test_a_source_latched_before_is_believed_again() -> None:
     assert latch.judge(NAT, packet(500)) is Verdict.LATCH_OTHER
 
 
+def test_proof_given_before_another_was_latched_is_forgotten() -> None:
+    """One packet short of its proof, then the true source: afterwards it begins anew."""
+    latch = Latch(NAMED, TYPES)
+    for k in range(PROBATION - 1):
+        latch.judge(STRANGER, packet(k))
+    latch.judge(NAMED, packet(70))
+    assert latch.judge(STRANGER, packet(PROBATION - 1)) is Verdict.STRANGER
+
+
 def test_media_that_moved_must_latch_anew() -> None:
     """A re-INVITE with another address: the old source has to prove itself like any other."""
     latch = Latch(NAMED, TYPES)

@@ -93,3 +93,19 @@ def test_a_wrong_play_is_answered_so_that_nobody_waits() -> None:
         finished = [(event.play, event.completed) for event in engine.told(PlayFinished)]
         assert finished == [(1, False), (2, False), (3, False), (4, False)]
         assert len(engine.told(EngineError)) == 3
+
+
+def test_new_music_takes_the_old_ones_place() -> None:
+    """Another background is heard at once, and the old one is told as stopped."""
+    bank = loud(6, 20).reshape(-1)
+    with Engine(bank=bank) as engine:
+        engine.open(1)
+        engine.run()
+        engine.command(Play(play=1, clips=[(0, 400)], leg=1, loop=True))
+        engine.run(3)
+        engine.command(Play(play=2, clips=[(1000, 320)], leg=1, loop=True))
+        engine.heard(1)
+        engine.run(4)
+        assert (engine.heard(1) == np.tile(bank[1000:1320], 2)).all()
+        finished = [(event.play, event.completed) for event in engine.told(PlayFinished)]
+        assert finished == [(1, False)]
