@@ -13,6 +13,7 @@ from bridge.media.messages import (
     LegMedia,
     Place,
 )
+from bridge.media.playout import CAP_ROWS
 from tests.media.engine import NOISE, Engine, Rtp, Sender, coded, find, loud, still
 from tests.support import g711
 
@@ -224,6 +225,31 @@ def test_comfort_noise_is_heard_at_its_level_until_speech_resumes() -> None:
         assert find(engine.heard(2), said[3:].reshape(-1)) >= 0
 
 
+def test_after_comfort_noise_a_lost_packet_is_concealed_again() -> None:
+    """The pause is over with the first packet of speech: a gap is filled with what was said."""
+    with Engine() as engine:
+        speaker = engine.open(1, room=1)
+        engine.open(2, room=1, speaks=False)
+        engine.run()
+        engine.feed(1, speaker.say(loud(1)[0]))
+        engine.run()
+        engine.feed(1, Rtp(speaker.sequence, speaker.timestamp, bytes([90]), NOISE, speaker.ssrc))
+        speaker.sequence += 1
+        engine.run(3)
+        speaker.timestamp += 3 * 160
+        said = loud(5, 6)
+        for number in range(6):
+            packet = speaker.say(said[number])
+            if number != 4:
+                engine.feed(1, packet)
+            engine.run()
+        engine.run(2)
+        heard = engine.heard(2)
+        at = find(heard, said[3])
+        assert at >= 0
+        assert np.corrcoef(heard[at + 160 : at + 320], said[3])[0, 1] > 0.99
+
+
 def test_a_flood_is_one_legs_trouble() -> None:
     """3,000 packets a second to one leg: the two others hear each other to the sample."""
     with Engine() as engine:
@@ -297,6 +323,37 @@ def test_keys_are_told_once_and_not_heard() -> None:
             (1, "7", "rfc4733")
         ]
         assert np.abs(engine.heard(2).astype(int)).max() < 200
+
+
+def test_a_key_after_the_stream_began_anew_is_told() -> None:
+    """Another SSRC whose time stamps begin a little earlier: its keys are not old ones."""
+    with Engine() as engine:
+        first = engine.open(1)
+        engine.run()
+        for _ in range(3):
+            engine.feed(1, first.audio(still()))
+            engine.run()
+        engine.feed(1, first.key(4, 160, ended=True))
+        engine.run()
+        anew = Sender(ssrc=99, sequence=20, timestamp=first.timestamp - 3200)
+        for _ in range(3):
+            engine.feed(1, anew.audio(still()))
+            engine.run()
+        engine.feed(1, anew.key(4, 160, ended=True))
+        engine.run()
+        assert [event.digit for event in engine.told(DigitPressed)] == ["4", "4"]
+
+
+def test_what_came_in_a_burst_does_not_wait_for_ever() -> None:
+    """A quarter of a second at once: within three seconds the wait is back under its cap."""
+    with Engine() as engine:
+        speaker = engine.open(1, room=1)
+        engine.run()
+        engine.feed(1, *[speaker.audio(still()) for _ in range(14)])
+        engine.run(2, lambda _: engine.feed(1, speaker.audio(still())))
+        assert engine.state.store.ahead[engine.row(1)] > CAP_ROWS
+        engine.run(150, lambda _: engine.feed(1, speaker.audio(still())))
+        assert engine.state.store.ahead[engine.row(1)] <= CAP_ROWS
 
 
 def test_a_key_by_info_comes_back_once() -> None:
