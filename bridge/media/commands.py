@@ -154,14 +154,17 @@ class Commands:
         row = self._row(command.leg)
         if row is None:
             return
-        codec = int(state.legs.codec[row])
+        codec, resumed = int(state.legs.codec[row]), command.media.rx and not state.legs.rx[row]
         state.legs.negotiate(row, command.media)
         state.transport.change(row, command.media)
         if int(state.legs.codec[row]) != codec or not command.media.rx:
             # What waits is in the old code, or must not be heard any more.
             state.store.filled[row] = 0
             state.store.missing[row] = 1 << 30
-        state.presence.last[row] = time.monotonic()
+        if resumed:
+            # It may have been told to send nothing; a refresh of the session proves no media.
+            state.presence.last[row] = time.monotonic()
+            state.presence.quiet_told[row] = 0
         state.moved = True
 
     def _close(self, leg: int) -> None:

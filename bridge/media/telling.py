@@ -17,7 +17,6 @@ from bridge.media.messages import (
     Heartbeat,
     LegStatistics,
     MediaQuiet,
-    MediaResumed,
     Traced,
 )
 from bridge.media.rtp import Arrivals, Headers, Kind
@@ -149,18 +148,14 @@ class Teller:
         )
 
     def _quiet_legs(self, now: float) -> None:
-        """Say who has sent nothing for another ten seconds, and who came back."""
+        """Say who has sent nothing for another ten seconds."""
         presence, legs = self._state.presence, self._state.legs
         tens = ((now - presence.last) // QUIET_SECONDS).astype(np.int64)
         more = legs.open & (tens > presence.quiet_told)
-        back = legs.open & (presence.quiet_told > 0) & (tens == 0)
         for row in np.flatnonzero(more).tolist():
             seconds = float(now - presence.last[row])
             self._state.put(MediaQuiet(leg=int(legs.leg[row]), seconds=seconds))
-        for row in np.flatnonzero(back).tolist():
-            self._state.put(MediaResumed(leg=int(legs.leg[row])))
         presence.quiet_told[more] = tens[more]
-        presence.quiet_told[back] = 0
 
     # --- traces ---------------------------------------------------------------------------------
 

@@ -5,12 +5,14 @@ import inspect
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 import bridge.media.tick
 from bridge.media.messages import (
     BeginTrace,
+    ChangeLeg,
     CloseLeg,
     EndTrace,
     EngineError,
@@ -18,9 +20,11 @@ from bridge.media.messages import (
     FirstMedia,
     Heartbeat,
     LegClosed,
+    LegMedia,
     LegStatistics,
     MediaQuiet,
     MediaResumed,
+    Place,
     Play,
     PlayFinished,
     Statistics,
@@ -87,6 +91,38 @@ def test_a_quiet_leg_is_told_every_ten_seconds_until_it_resumes() -> None:
         engine.feed(1, speaker.audio(still()))
         engine.run(51)
         assert len(engine.told(MediaResumed)) == 1
+
+
+@pytest.mark.parametrize(("held", "told"), [(False, [1, 2]), (True, [1])])
+def test_a_refresh_of_the_session_is_no_media_but_a_resume_begins_anew(
+    held: bool,  # noqa: FBT001 - a parameter of the test
+    told: list[int],
+) -> None:
+    """A re-INVITE in a long silence does not hide it; only who was on hold is given time."""
+    media = LegMedia(codec="PCMU", payload_type=0, remote_rtp=("192.0.2.1", 4000))
+    with Engine() as engine:
+        engine.open(1)
+        engine.run()
+        if held:
+            engine.command(ChangeLeg(leg=1, media=msgspec.structs.replace(media, rx=False)))
+        for later in (11.0, 10.0):
+            engine.state.presence.last[engine.row(1)] -= later
+            if later == 10.0:
+                engine.command(ChangeLeg(leg=1, media=media))
+            engine.run(51)
+        assert [event.seconds // 10 for event in engine.told(MediaQuiet)] == told
+        assert engine.told(MediaResumed) == []
+
+
+def test_a_leg_that_is_muted_while_it_talks_is_told() -> None:
+    """The end of its talk spurt comes with the mute, not never."""
+    with Engine() as engine:
+        speaker = engine.open(1, room=1)
+        engine.run()
+        engine.run(10, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
+        engine.command(Place(leg=1, room=1, speaks=False))
+        engine.run(2, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
+        assert [event.talking for event in engine.told(TalkSpurt)] == [True, False]
 
 
 def test_statistics_of_a_leg_come_each_five_seconds_and_at_its_end() -> None:
