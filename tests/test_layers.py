@@ -36,7 +36,9 @@ MEDIA_MAY_NOT_IMPORT = frozenset(
 )
 
 # What of the dial plan may read and write; all else there is rules, and does no I/O.
-DIALPLAN_WITH_IO = frozenset({"tables", "store", "commands", "operations", "prompts", "providers"})
+DIALPLAN_WITH_IO = frozenset(
+    {"tables", "store", "seed", "administration", "commands", "prompts", "providers"}
+) | frozenset({"_conferences", "_numbers", "_pins", "_trunks", "_trunk_commands", "_values"})
 # Values and containers only; phonenumbers is tables and rules of numbers. `random` is for the type
 # of a generator that is passed in.
 PURE_MAY_IMPORT = frozenset(

@@ -217,8 +217,8 @@ class Caller(Phone):
         self.dial(number, late=late)
         began = self.press(pin, Digits(on_ms=60, off_ms=20, ends=1))
         self.hears("joining", since=began, for_s=0.5)
-        # The listener's own key cuts a prompt and has done its work with that.
-        self.press("1")
+        # The listener's own key cuts a prompt; a digit would be taken for a PIN that runs on.
+        self.press("*", Digits(on_ms=40, off_ms=0, ends=1))
         if settle:
             self.silent_for(0.6)
         return self
