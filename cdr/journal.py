@@ -108,6 +108,16 @@ _Item = tuple[uuid.UUID, Record | Heartbeat]
 _decoder = msgspec.json.Decoder(_Line)
 
 
+def _plain(value: object) -> str:
+    """Let a pseudonym be written: msgspec takes exact strings only, and it is a kind of string."""
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(type(value).__name__)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
+
+
 class Recorder:
     """Writes records, in a thread of its own.
 
@@ -430,7 +440,7 @@ class Recorder:
             if isinstance(record, AttemptRefused) and record.dialled_unknown:
                 dialled = self._vault.seal_for_journal(record.dialled_unknown)
                 record = structs.replace(record, dialled_unknown=None)
-        return msgspec.json.encode(_Line(run, record, caller, dialled))
+        return _encoder.encode(_Line(run, record, caller, dialled))
 
     def _read_journal(self) -> tuple[list[_Item], int]:
         """Return the records that wait in the journal, and how many lines were damaged."""

@@ -73,7 +73,7 @@ def test_control_process_killed_and_the_next_start_puts_the_records_right(tmp_pa
         assert [(line["legs"], line["sessions"]) for line in said] == [(2, 1)]
         for person in (inside, door):
             leg = second.leg_of(person)
-            assert leg["cause"] == "bridge_crash"
+            assert leg["cause"] == "bridge_crashed"
             # The last heartbeat, a second or two before the kill.
             assert 0 < leg["duration_s"] < 15
         assert second.operate("cdr.sessions")[0]["ended_at"] is not None
