@@ -76,6 +76,7 @@ LEG_COUNTERS: Final = (
     "foreign_ssrc",
     "leapt",
     "late",
+    "early",
     "duplicate",
     "reordered",
     "reanchored",
@@ -83,6 +84,7 @@ LEG_COUNTERS: Final = (
 )
 """Outcomes of packets, counted by leg; `LegStatistics` says what most of them mean.
 
+`early` is a packet that came more than the longest wait before its time, so that the wait is cut,
 `rtcp_on_rtp` is RTCP that came to the RTP port, `foreign_ssrc` a packet of an SSRC that did not
 (yet) prove itself, `leapt` one whose sequence number or time stamp leapt and was not (yet) borne
 out by the next, `odd_events` RFC 4733 events that are no digit.

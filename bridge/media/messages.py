@@ -353,6 +353,7 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
         bytes_tx: payload sent [bytes].
         lost: packets that never came, by sequence number (RFC 3550 A.3).
         late: came after their time to be heard.
+        early: came so long before it that waiting was cut short.
         duplicate: came twice.
         reordered: came after a later one.
         strangers: came from a source that is not the leg's.
@@ -367,6 +368,8 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
         concealed_frames: frames of 20 ms that were made up.
         talk_ms: time the leg spoke [ms].
         playout_ms: how long its sound waits for playout now [ms].
+        playout_ms_median: how long it waited at the median, `None` before the first packet [ms].
+        playout_ms_worst: how long it waited at most [ms].
         dtmf_method: how its last digit came, `None` before one.
     """
 
@@ -377,6 +380,7 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
     bytes_tx: int = 0
     lost: int = 0
     late: int = 0
+    early: int = 0
     duplicate: int = 0
     reordered: int = 0
     strangers: int = 0
@@ -391,6 +395,8 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
     concealed_frames: int = 0
     talk_ms: int = 0
     playout_ms: float = 0.0
+    playout_ms_median: float | None = None
+    playout_ms_worst: float | None = None
     dtmf_method: DtmfMethod | None = None
 
 

@@ -47,9 +47,14 @@ rows heard must stay for concealment."""
 WINDOW_TICKS: Final = 50
 """Ticks over which `adjust` judges a leg: one second."""
 
+WAIT_STEP_MS: Final = 10
+"""Resolution of what is told of waiting."""
+
+_WAITS: Final = 32
 _LATE_TICKS: Final = 4
 """Ticks in which all packets were late before the leg is anchored anew: not for one burst."""
 
+_FRAME_MS: Final = 20
 _HALF: Final = FRAME // 2
 _NEVER: Final = -(1 << 40)
 
@@ -99,6 +104,8 @@ class PlayoutStore(Rows):
         self.least_ahead: npt.NDArray[np.int64] = self.column("least_ahead", np.int64, fill=SLOTS)
         self.late_in_window: npt.NDArray[np.int64] = self.column("late_in_window", np.int64)
         self.ahead: npt.NDArray[np.int64] = self.column("ahead", np.int64)
+        # How many packets waited so many steps, since the leg was opened.
+        self.waits: npt.NDArray[np.int32] = self.column("waits", np.int32, _WAITS)
 
     def write(  # noqa: PLR0913 - the columns of one packet a leg
         self,
@@ -126,7 +133,7 @@ class PlayoutStore(Rows):
             begins: bool, `(k,)`: a stream begins with it.
             announced: bool, `(k,)`: newest of its leg, with marker bit: a talk spurt begins.
             codec: uint8, `(legs,)`: codec of every leg.
-            counters: counts late, leapt and re-anchored packets.
+            counters: counts late, early, leapt and re-anchored packets.
         """
         play_row = self.play_row[rows]
         position = self.anchor_position[rows] + _wrapped(timestamp - self.anchor_timestamp[rows])
@@ -152,6 +159,10 @@ class PlayoutStore(Rows):
             rows, position, ahead = rows[used], position[used], ahead[used]
             index, offset, length = index[used], offset[used], length[used]
         self.ahead[rows] = ahead
+        self.waits[rows, np.minimum(ahead * (_FRAME_MS // WAIT_STEP_MS), _WAITS - 1)] += 1
+        early = ahead > CAP_ROWS
+        if early.any():
+            counters.add("early", rows[early])
         self.least_ahead[rows] = np.minimum(self.least_ahead[rows], ahead)
         self.late_ticks[rows] = 0
         self.leapt_to[rows] = -1
@@ -337,6 +348,19 @@ class PlayoutStore(Rows):
         self.missing[order] = missing
         self.play_row[order] = play_row + 1
         return Reading(order * SLOTS + heard, missing, blanked)
+
+    def waited(self, row: int) -> tuple[float, float] | None:
+        """Return the median and the longest wait of a leg's packets [ms], None before the first.
+
+        A wait is counted from the tick that took the packet in to the one that plays it; in its
+        socket a packet has waited up to a tick before.
+        """
+        counted = np.cumsum(self.waits[row])
+        if not counted[-1]:
+            return None
+        median = int(np.searchsorted(counted, (int(counted[-1]) + 1) // 2))
+        worst = int(np.searchsorted(counted, counted[-1]))
+        return float(WAIT_STEP_MS * median), float(WAIT_STEP_MS * worst)
 
     def jump(self, rows: npt.NDArray[np.intp], ticks: int) -> None:
         """Leave frames out, because the tick was too late to play them."""

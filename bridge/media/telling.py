@@ -122,6 +122,7 @@ class Teller:
         state = self._state
         one = np.array([row])
         counts = state.leg_counters.of(row)
+        median, worst = state.store.waited(row) or (None, None)
         return LegStatistics(
             leg=int(state.legs.leg[row]),
             packets_rx=int(state.sequences.packets(one)[0]),
@@ -130,6 +131,7 @@ class Teller:
             bytes_tx=int(state.outgoing.octets_sent[row]),
             lost=int(state.sequences.lost(one)[0]),
             late=counts["late"],
+            early=counts["early"],
             duplicate=counts["duplicate"],
             reordered=counts["reordered"],
             strangers=counts["strangers"],
@@ -144,6 +146,8 @@ class Teller:
             concealed_frames=int(state.noise.concealed[row]),
             talk_ms=int(state.levels.talk_ms[row]),
             playout_ms=20.0 * max(0, int(state.store.ahead[row])),
+            playout_ms_median=median,
+            playout_ms_worst=worst,
             dtmf_method=state.keys.method(row),
         )
 

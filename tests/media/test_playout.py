@@ -214,6 +214,23 @@ def test_a_clock_that_drifts_never_leaves_the_ring(drift: float) -> None:
     assert gaps <= 60
 
 
+def test_waits_are_told_by_their_median_and_their_worst() -> None:
+    """Two packets in three wait the usual time, one a frame longer, a single one much longer."""
+    store = Store()
+    assert store.store.waited(1) is None
+    store.write(0, sound(FRAME), begins=True)
+    for tick in range(30):
+        store.write(160 * (tick + 1), sound(FRAME))
+        if tick % 2:
+            store.write(160 * tick, sound(FRAME))
+        store.read()
+    store.write(160 * 40, sound(FRAME))
+    usual = 20 * (DEPTH_ROWS + 1)
+    assert store.store.waited(1) == (usual, 20 * (40 - 30 + DEPTH_ROWS))
+    assert store.store.waited(0) is None
+    assert store.counts == {"early": 1}
+
+
 def test_an_event_blanks_what_is_not_yet_played() -> None:
     """Up to the event's end and the margin nothing is heard, then the sound goes on."""
     store = Store()
