@@ -22,6 +22,7 @@ from bridge.admin.live import LIVE_OPERATIONS
 from bridge.admin.server import AdminServer
 from bridge.directory import Directory
 from bridge.errors import StartError
+from bridge.media.messages import Configure
 from bridge.operations import CHANGING, OPERATIONS
 from bridge.records import Records
 from bridge.server import Bridge
@@ -36,10 +37,10 @@ from dialplan.prompts.bank import Bank, load_bank
 
 if TYPE_CHECKING:
     from config.database import Database
-    from config.settings import Settings
+    from config.settings import MediaSettings, Settings
     from privacy.vault import Vault
 
-__all__ = ["leave_out_of_collections", "serve"]
+__all__ = ["engine_options", "leave_out_of_collections", "serve"]
 
 SWEEP_S: Final = 5.0
 
@@ -88,6 +89,16 @@ def leave_out_of_collections() -> None:
     gc.freeze()
 
 
+def engine_options(settings: MediaSettings) -> Configure:
+    """Return what the settings say about the media engine."""
+    return Configure(
+        gate=settings.gate,
+        agc=settings.agc,
+        target_dbov=settings.target_dbov,
+        limiter=settings.limiter,
+    )
+
+
 @contextlib.asynccontextmanager
 async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIterator[Bridge]:
     """Start every part in order, and stop what was started in the opposite one."""
@@ -104,7 +115,9 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         bridge = Bridge(settings, directory, context.vault, records, bank, loop)
         bridge.on_code_used = _code_user(context.database, loop)
 
-        bridge.media = MediaSupervisor(bank.samples, bridge.on_media, bridge.fail)
+        bridge.media = MediaSupervisor(
+            bank.samples, bridge.on_media, bridge.fail, engine_options(settings.media)
+        )
         stack.push_async_callback(bridge.media.stop)
         await bridge.media.start()
 

@@ -31,6 +31,7 @@ from bridge.media.messages import (
     ChangeLeg,
     CloseLeg,
     Command,
+    Configure,
     EngineStatistics,
     Event,
     Heartbeat,
@@ -105,6 +106,7 @@ class MediaSupervisor:
         bank: prompts and tones, int16, `(samples,)`, 8 kHz.
         on_event: told every event of the media process, in the event loop.
         on_failed: told once when no media process can be kept alive.
+        options: of the engine, told to each media process before its first leg.
     """
 
     def __init__(
@@ -112,10 +114,12 @@ class MediaSupervisor:
         bank: npt.NDArray[np.int16],
         on_event: Callable[[Event], None],
         on_failed: Callable[[str], None],
+        options: Configure | None = None,
     ) -> None:
         self._bank = bank
         self._on_event = on_event
         self._on_failed = on_failed
+        self._options = options if options is not None else Configure()
         self._log = structlog.get_logger("bridge.supervisor")
         self._client: MediaClient | None = None
         self._legs: dict[int, _HeldLeg] = {}
@@ -253,7 +257,7 @@ class MediaSupervisor:
             held.foreground.pop(play, None)
 
     def _spawn(self) -> None:
-        client = MediaClient.start(self._bank)
+        client = MediaClient.start(self._bank, self._options)
         self._client = client
         self._heard = time.monotonic()
         asyncio.get_running_loop().add_reader(client.fileno(), self._readable, client)

@@ -131,6 +131,16 @@ class MediaSettings:
     quiet_limit_s: float = _setting(
         kinds.number(60, 86400), 7200.0, "seconds without RTP after which the leg ends"
     )
+    gate: bool = _setting(kinds.boolean(), True, "keep what is no speech out of the mix")  # noqa: FBT003 - the default of a setting
+    agc: bool = _setting(kinds.boolean(), True, "bring all talkers to one level")  # noqa: FBT003 - the default of a setting
+    target_dbov: float = _setting(
+        kinds.number(-36, -12), -24.0, "that level: active speech level in dBov (ITU-T P.56)"
+    )
+    limiter: bool = _setting(
+        kinds.boolean(),
+        True,  # noqa: FBT003 - the default of a setting
+        "turn a conference that is too loud down as a whole, where it would be clipped",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media.errors import BankRejected, ChannelFull, MediaProcessEnded
-from bridge.media.messages import Command, Event, LoadBank, Stop
+from bridge.media.messages import Command, Configure, Event, LoadBank, Stop
 
 __all__ = ["BANK_TAIL", "MediaClient"]
 
@@ -50,11 +50,14 @@ class MediaClient:
         self._decoder: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
 
     @classmethod
-    def start(cls, bank: npt.NDArray[np.int16] | None = None) -> Self:
+    def start(
+        cls, bank: npt.NDArray[np.int16] | None = None, options: Configure | None = None
+    ) -> Self:
         """Start a media process by exec (never fork: PJSIP's thread holds locks).
 
         Args:
             bank: prompts and tones, int16, `(samples,)`, 8 kHz; none when not given.
+            options: of the engine; the defaults when not given.
 
         Returns:
             The client; `Ready` arrives as its first event.
@@ -74,6 +77,8 @@ class MediaClient:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
         client = cls(process, ours)
+        if options is not None:
+            client.send(options)
         if bank is not None:
             client.load_bank(bank)
         return client

@@ -20,6 +20,7 @@ from bridge.media.messages import (
     ChangeLeg,
     CloseLeg,
     Command,
+    Configure,
     DigitInfo,
     EndTrace,
     EngineError,
@@ -41,6 +42,8 @@ __all__ = ["Commands"]
 
 OPEN_DESCRIPTORS: Final = 2
 LOUDEST_GAIN_DB: Final = 20.0
+TARGET_DBOV: Final = (-36.0, -12.0)
+"""Least and greatest level that talkers may be brought to."""
 
 
 class Commands:
@@ -72,6 +75,8 @@ class Commands:
             case _:
                 self._close_unwanted(fds)
         match command:
+            case Configure():
+                self._configure(command)
             case ChangeLeg():
                 self._change(command)
             case CloseLeg():
@@ -97,6 +102,16 @@ class Commands:
         """Close every leg, at the end of the process."""
         for leg in list(self._state.legs.row_of):
             self._close(leg)
+
+    def _configure(self, command: Configure) -> None:
+        least, greatest = TARGET_DBOV
+        if not least <= command.target_dbov <= greatest:
+            self._refuse(
+                f"Configure: target_dbov is {least:.0f} to {greatest:.0f},"
+                f" got {command.target_dbov:g}"
+            )
+            return
+        self._state.options = command
 
     # --- legs -----------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ __all__ = [
     "CloseLeg",
     "Codec",
     "Command",
+    "Configure",
     "DigitInfo",
     "DigitPressed",
     "DtmfMethod",
@@ -88,6 +89,24 @@ class LegMedia(msgspec.Struct, frozen=True):
 
 
 # --- control to media -------------------------------------------------------------------------
+
+
+class Configure(msgspec.Struct, frozen=True, tag=True):
+    """Set the engine's options, all of them: what is not named has its default.
+
+    A media process is told before its first leg; told again, it changes while legs talk.
+
+    Args:
+        gate: what is no speech is kept out of the mix.
+        agc: talkers are brought to one level.
+        target_dbov: that level, an active speech level of ITU-T P.56 [dBov], -36 to -12.
+        limiter: rooms that are too loud are turned down as a whole instead of clipped.
+    """
+
+    gate: bool = True
+    agc: bool = True
+    target_dbov: float = -24.0
+    limiter: bool = True
 
 
 class OpenLeg(msgspec.Struct, frozen=True, tag=True):
@@ -218,7 +237,8 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 
 Command: TypeAlias = (
-    OpenLeg
+    Configure
+    | OpenLeg
     | ChangeLeg
     | CloseLeg
     | Place

@@ -19,7 +19,7 @@ from bridge.media.dtmf import Keys
 from bridge.media.hearing import Hearing
 from bridge.media.legs import Legs, Rooms
 from bridge.media.levels import Levels
-from bridge.media.messages import Event, PlayFinished
+from bridge.media.messages import Configure, Event, PlayFinished
 from bridge.media.outgoing import Outgoing
 from bridge.media.own_sockets import OwnSockets
 from bridge.media.playout import PlayoutStore
@@ -69,6 +69,7 @@ class State:
         capacity: int = FIRST_CAPACITY,
     ) -> None:
         self.put = put
+        self.options = Configure()
         self.counters = counters
         self.leg_counters = LegCounters(capacity)
         self.transport: Transport = (

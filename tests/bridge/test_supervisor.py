@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bridge.media.messages import (
+    Configure,
     DigitPressed,
+    EngineError,
     Event,
     Heartbeat,
     LegClosed,
@@ -38,11 +40,14 @@ class House:
     events: list[Event] = field(default_factory=list)
     phones: list[Phone] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    options: Configure = field(default_factory=Configure)
     supervisor: MediaSupervisor = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the supervisor; nothing runs yet."""
-        self.supervisor = MediaSupervisor(BANK, self.events.append, self.failures.append)
+        self.supervisor = MediaSupervisor(
+            BANK, self.events.append, self.failures.append, self.options
+        )
 
     def phone(self) -> Phone:
         """Return a new phone; it is closed with the house."""
@@ -95,11 +100,11 @@ class Phone:
             self.sequence += 1
 
 
-def perform(scene: Callable[[House], Awaitable[None]]) -> None:
+def perform(scene: Callable[[House], Awaitable[None]], options: Configure | None = None) -> None:
     """Run a scene with a started supervisor, and stop it whatever happens."""
 
     async def run() -> None:
-        house = House()
+        house = House(options=options or Configure())
         await house.supervisor.start()
         try:
             await scene(house)
@@ -204,6 +209,20 @@ def test_a_leg_that_was_closing_when_its_process_died_is_reported_closed() -> No
         assert house.supervisor.legs == 0
 
     perform(scene)
+
+
+def test_a_successor_is_told_the_engines_options_too() -> None:
+    """Each process answers an option that it cannot take, so each was told."""
+
+    async def scene(house: House) -> None:
+        await house.until(lambda: len(house.heard(EngineError)) == 1)
+        first = house.supervisor.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await house.until(lambda: len(house.heard(EngineError)) == 2)
+        assert all("target_dbov" in event.what for event in house.heard(EngineError))  # type: ignore[union-attr]
+
+    perform(scene, Configure(target_dbov=0.0))
 
 
 def test_overload_is_seconds_in_a_row_near_the_deadline_not_one_stumble() -> None:

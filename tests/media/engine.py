@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bridge.media.codecs import FRAME
 from bridge.media.control import ControlChannel
 from bridge.media.counters import Counters
-from bridge.media.messages import Command, Event, LegMedia, OpenLeg, Place
+from bridge.media.messages import Command, Configure, Event, LegMedia, OpenLeg, Place
 from bridge.media.outgoing import HALF_PACKET, Outgoing
 from bridge.media.rtp import PACKET_ROW, Arrivals
 from bridge.media.seating import Seating
@@ -33,6 +33,7 @@ __all__ = [
     "EVENT",
     "NOISE",
     "PCM",
+    "PLAIN",
     "Engine",
     "Rtp",
     "Sender",
@@ -47,6 +48,9 @@ __all__ = [
 PCM = npt.NDArray[np.int16]
 EVENT: Final = 101
 NOISE: Final = 13
+PLAIN: Final = Configure(gate=False, agc=False, limiter=False)
+"""What is said is heard as it is, to the sample."""
+
 _HEADER: Final = struct.Struct("!BBHII")
 _NUMBERS: Final = {"PCMU": g711.PCMU, "PCMA": g711.PCMA}
 E = TypeVar("E")
@@ -227,13 +231,17 @@ class Engine:
     Args:
         capacity: rows to begin with.
         bank: int16 samples to play from.
+        options: what the engine does to the sound; nothing unless told.
     """
 
-    def __init__(self, capacity: int = 4, bank: PCM | None = None) -> None:
+    def __init__(
+        self, capacity: int = 4, bank: PCM | None = None, options: Configure = PLAIN
+    ) -> None:
         self.events: list[Event] = []
         self.counters = Counters()
         self.wires = _Wires(capacity)
         self.state = State(self.events.append, self.counters, self.wires, capacity)
+        self.state.options = options
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ControlChannel(theirs, self.counters)
         self.tick = Tick(self.state, self._channel)

@@ -14,6 +14,7 @@ from bridge.media.messages import (
     ChangeLeg,
     CloseLeg,
     Command,
+    Configure,
     EngineError,
     LegClosed,
     LegMedia,
@@ -88,6 +89,21 @@ def test_a_command_for_a_leg_that_has_ended_is_counted(command: Command) -> None
         assert engine.events == engine.events[:1]
         assert engine.counters.commands_refused == 1
         assert len(engine.state.rooms) == 0
+
+
+@pytest.mark.parametrize("target", [-36.1, -11.9, float("nan")])
+def test_options_are_taken_whole_or_not_at_all(target: float) -> None:
+    """A wrong one is answered and changes nothing, a right one replaces all that were set."""
+    chosen = Configure(gate=False, target_dbov=-12.0)
+    with Engine() as engine:
+        engine.command(chosen)
+        engine.command(Configure(agc=False, target_dbov=target))
+        engine.run()
+        assert engine.state.options == chosen
+        assert [event.leg for event in engine.told(EngineError)] == [None]
+        engine.command(Configure(limiter=False, target_dbov=-36.0))
+        engine.run()
+        assert engine.state.options == Configure(limiter=False, target_dbov=-36.0)
 
 
 def test_a_bank_is_played_from_and_another_ends_what_plays() -> None:
