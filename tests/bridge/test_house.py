@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
     assert engine_options(MediaSettings()) == Configure()
     for name in Configure.__struct_fields__:
         default = getattr(MediaSettings(), name)
-        other = not default if isinstance(default, bool) else default - 3
-        options = engine_options(replace(MediaSettings(), **{name: other}))
-        assert getattr(options, name) == other
+        other: dict[str, Any] = {name: not default if isinstance(default, bool) else default - 3}
+        options = engine_options(replace(MediaSettings(), **other))
+        assert getattr(options, name) == other[name]
         assert options != Configure()
