@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tests.bench import calls, legs, phones
+from tests.bench import calls, largest, legs, phones
+from tests.bench.codings import CODINGS
+from tests.bench.cores import load_core, pin
 from tests.bench.programs import LoadError
 
 
@@ -40,9 +42,14 @@ def _parser() -> argparse.ArgumentParser:
         return each
 
     one = command("legs", legs)
-    one.add_argument("--legs", type=_whole(2, 4000), default=200, help="legs (200)")
-    one.add_argument("--rooms", type=_whole(1, 1000), default=10, help="conferences (10)")
-    one.add_argument("--seconds", type=_whole(2, 3000), default=60, help="measured (60)")
+    one.add_argument("--legs", type=_whole(2, 8000), default=1000, help="legs (1000)")
+    one.add_argument("--rooms", type=_whole(1, 4000), default=20, help="conferences (20)")
+    one.add_argument("--seconds", type=_whole(2, 3500), default=60, help="measured (60)")
+    one.add_argument("--codec", choices=sorted(CODINGS), default="pcmu", help="of all legs (pcmu)")
+    one.add_argument(
+        "--talking", choices=("all", "few"), default="all", help="who talks in a conference (all)"
+    )
+    one.add_argument("--find", action="store_true", help="find the largest load that holds as well")
     two = command("calls", calls)
     two.add_argument("--calls", type=_whole(1, 2000), default=1000, help="in all (1000)")
     two.add_argument("--rate", type=_whole(1, 500), default=50, help="new ones a second (50)")
@@ -77,7 +84,9 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         return phones.measure(options.phones, options.legs)
     if options.rooms > options.legs // 2:
         raise LoadError(f"{options.legs} legs in {options.rooms} rooms: two a room at least")
-    return legs.measure(options.legs, options.rooms, options.seconds)
+    trial = legs.Trial(options.legs, options.rooms, options.seconds, options.codec, options.talking)
+    result = legs.measure(trial)
+    return {**result, **largest.find(trial)} if options.find else result
 
 
 def _table(result: dict[str, Any], indent: str = "") -> str:
@@ -96,4 +105,6 @@ def _table(result: dict[str, Any], indent: str = "") -> str:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
+    if sys.argv[1:2] == ["legs"]:
+        pin(0, load_core())  # out of the way of what is measured
     sys.exit(main())

@@ -1,65 +1,61 @@
-"""Measure a media process alone: so many legs, all loud, in so many rooms.
+"""Measure a media process alone: so many legs in so many conferences, all loud or a few of them.
 
 It is driven through `bridge.media.client.MediaClient` as the control process drives it; the far
-ends of the legs are one C program with a socket each. Afterwards, in the same run, a C program that
-only receives and sends the same packets shows what the kernel's part of it costs: the floor.
+ends of the legs are one C program with a socket each. The media process has one core to itself, the
+far ends the other. Right before and right after, a C program that only receives and sends the same
+packets, one socket per leg, shows on the same core what the kernel's part of it costs: the floor.
 
+  expected        packets that receivers should have had in the measured time, by RTP time stamps;
+  received        those that came; the difference is also in `lost_share`.
   lost_by_bridge  what the media process counts itself: overflow of its receive buffers, ticks left
                   out times legs, send errors; from the first leg to the last.
+  tick_ms         of the worst ten seconds.
+  interarrival_ms between two packets of a leg, as the receivers saw it, to a millisecond.
+  cores           of the media process; control_cores of what stands for the control process.
+  floor_cores     mean of the floor before and after; ratio is cores to it. Judge by the ratio.
+  generator       what the far ends failed at themselves: packets sent over 10 ms late, not sent, or
+                  dropped by their receive buffers; generator_limited where they used over 80 % of
+                  their core.
   missing_rx      packets that the far ends sent, less those that the legs' counters say were taken.
   missing_tx      packets that the legs' counters say were sent, less those that came, or that the
                   far ends' own receive buffers dropped.
-  generator       what the far ends failed at themselves: packets sent over 10 ms late, not sent, or
-                  dropped by their receive buffers.
-  tick_ms         of the worst ten seconds.
   packets_a_leg   fewest and most that a leg got while `ticks` ticks were made.
-  heard           a sample of legs was recorded: in how many everybody else in the room was found
-                  and the leg itself was not. 1.0 is what one voice of an even mix correlates with.
-  cores, ratio    of the media process, and in proportion to the floor's.
+  heard           a sample of legs was recorded: in how many everybody else who talks in the room
+                  was found and the leg itself was not. 1.0 is what one voice of an even mix
+                  correlates with.
+  largest         with --find: legs that the media process holds (see `largest.py`).
 """
 
-import contextlib
-import select
+import dataclasses
+import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from bridge.media.client import MediaClient
-from bridge.media.messages import (
-    CloseLeg,
-    Command,
-    EngineError,
-    EngineStatistics,
-    Event,
-    LegClosed,
-    LegMedia,
-    LegStatistics,
-    OpenLeg,
-    Place,
-    Ready,
-    Statistics,
-)
-from bridge.media.ports import MediaPair, open_pair
-from tests.bench.programs import LoadError, LoadProgram, raise_file_limit
-from tests.bench.sounds import PERIOD, judge, speech
-from tests.support import g711
+from bridge.media.messages import CloseLeg, LegMedia, LegStatistics, OpenLeg, Place
+from bridge.media.ports import open_pair
+from tests.bench.codings import CODINGS
+from tests.bench.cores import limited, machine
+from tests.bench.floor import HOST, FarEnds, measure_floor
+from tests.bench.media_process import MediaProcess, media_process
+from tests.bench.programs import raise_file_limit, say
+from tests.bench.sounds import hush, judge, period, speech
 
-__all__ = ["measure"]
+__all__ = ["Trial", "measure", "run"]
 
-HOST: Final = "127.0.0.1"
 PORTS: Final = (16384, 32767)
 """Below the kernel's ports for clients, which the load generator takes."""
 
 WARM_S = 3.0
 """Not measured: sources latch, rooms settle."""
 
-FLOOR_WARM_S = 1.0
-FLOOR_S = 20.0
-"""Longest measurement of the floor."""
+FLOOR_S = 10.0
+"""Longest measurement of the floor, before and after."""
 
 DRAIN_S: Final = 0.5
 """From the last packet sent to the closing of the legs: what is under way arrives."""
@@ -70,81 +66,46 @@ WINDOW_S: Final = 10.0
 SAMPLE: Final = 20
 """Legs that are recorded and listened to."""
 
-
-class _Media:
-    """A media process and what it said."""
-
-    def __init__(self) -> None:
-        self.client = MediaClient.start()
-        self.ready = False
-        self.statistics: list[EngineStatistics] = []
-        self.closed: dict[int, LegStatistics] = {}
-        self.errors: list[str] = []
-
-    def hear(self, seconds: float = 0.0) -> None:
-        """Take what it says, for so long."""
-        deadline = time.monotonic() + seconds
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            select.select([self.client], [], [], min(left, 0.05))
-            for event in self.client.receive():
-                self._take(event)
-            if not left:
-                return
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case Ready():
-                self.ready = True
-            case EngineStatistics():
-                self.statistics.append(event)
-            case LegClosed(leg=leg, statistics=statistics):
-                self.closed[leg] = statistics
-            case EngineError(what=what):
-                self.errors.append(what)
-            case _:
-                pass
-
-    def tell(self, command: Command, pair: MediaPair | None = None) -> None:
-        """Send a command, hearing the process while its queue is long."""
-        while self.client.pending > 64:
-            self.hear(0.02)
-        fds = () if pair is None else (pair.rtp.fileno(), pair.rtcp.fileno())
-        self.client.send(command, fds)
-
-    def asked(self) -> EngineStatistics:
-        """Return its counters of this moment."""
-        have = len(self.statistics)
-        self.tell(Statistics())
-        self.wait(lambda: len(self.statistics) > have, "its statistics")
-        return self.statistics[-1]
-
-    def wait(self, done: Any, what: str, timeout: float = 20.0) -> None:  # noqa: ANN401 - a callable
-        """Hear it until something is so."""
-        deadline = time.monotonic() + timeout
-        while not done():
-            if time.monotonic() > deadline:
-                raise LoadError(f"the media process did not give {what} in {timeout:.0f} s")
-            self.hear(0.02)
+FEW: Final = 3
+"""Who talks in a room where few do."""
 
 
-@contextlib.contextmanager
-def _media() -> Iterator[_Media]:
-    media = _Media()
-    try:
-        yield media
-    finally:
-        media.client.close()
-
-
-def measure(legs: int, rooms: int, seconds: float, *, sample: int = SAMPLE) -> dict[str, Any]:
-    """Measure.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One load.
 
     Args:
         legs: legs, at least two a room.
         rooms: rooms; legs go into them in turns.
         seconds: how long is measured, after some seconds to settle.
+        codec: a name of `CODINGS`.
+        talking: everybody, or three in a room.
         sample: so many legs are listened to.
+    """
+
+    legs: int
+    rooms: int
+    seconds: float
+    codec: str = "pcmu"
+    talking: Literal["all", "few"] = "all"
+    sample: int = SAMPLE
+
+    @property
+    def talkers(self) -> int:
+        """How many talk in the fullest room."""
+        fullest = -(-self.legs // self.rooms)
+        return fullest if self.talking == "all" else min(FEW, fullest)
+
+    def room(self, leg: int) -> list[int]:
+        """Return who talks in a leg's room, by row from 0."""
+        return list(range(leg % self.rooms, self.legs, self.rooms))[: self.talkers]
+
+
+def measure(trial: Trial) -> dict[str, Any]:
+    """Measure one load, the floor before and after it.
+
+    Args:
+        trial: the load.
 
     Returns:
         What `scripts/bench legs --json` prints.
@@ -152,18 +113,23 @@ def measure(legs: int, rooms: int, seconds: float, *, sample: int = SAMPLE) -> d
     Raises:
         LoadError: it could not be measured.
     """
-    raise_file_limit(6 * legs + 2048)
-    sounds = speech(legs)
+    raise_file_limit(6 * trial.legs + 2048)
     with tempfile.TemporaryDirectory(prefix="dialin-bench-") as name:
-        folder = Path(name)
-        (folder / "sound").write_bytes(g711.encode(sounds.reshape(-1), g711.PCMU))
-        sample = min(sample, legs)
-        most = int(seconds + WARM_S + DRAIN_S) + 40
-        far_end = (HOST, legs, folder / "sound", sample, folder / "heard", most)
-        result = _bridge(far_end, legs, rooms, seconds)
-        result["heard"] = _listen(folder / "heard", sounds, sample, rooms, seconds)
-        result["floor"] = _floor((*far_end[:3], 0, *far_end[4:]), legs, min(seconds, FLOOR_S))
-    result["ratio"] = round(result["cores"] / max(result["floor"]["cores"], 1e-3), 2)
+        far_ends, sounds = prepare(trial, Path(name))
+        silent = dataclasses.replace(far_ends, sample=0)
+        floor_s = min(trial.seconds, FLOOR_S)
+        say(f"the floor, {trial.legs} legs for {floor_s:.0f} s")
+        before = measure_floor(silent, floor_s)
+        say(f"the bridge, {trial.legs} legs in {trial.rooms} rooms for {trial.seconds:.0f} s")
+        result = run(trial, far_ends)
+        say("the floor again")
+        after = measure_floor(silent, floor_s)
+        result["heard"] = _listen(far_ends, sounds, trial)
+    floor_cores = (before["cores"] + after["cores"]) / 2
+    result["floor_cores"] = round(floor_cores, 3)
+    result["ratio"] = round(result["cores"] / max(floor_cores, 1e-3), 2)
+    result["floor"] = {"before": before, "after": after}
+    result["machine"] = machine()
     result["ok"] = (
         result["lost_by_bridge"] == 0
         and result["missing_rx"] == result["missing_tx"] == 0
@@ -173,20 +139,62 @@ def measure(legs: int, rooms: int, seconds: float, *, sample: int = SAMPLE) -> d
     return result
 
 
-def _bridge(far_end: tuple[object, ...], legs: int, rooms: int, seconds: float) -> dict[str, Any]:
-    with _media() as media, LoadProgram("rtpgen", *far_end, idle=media.hear) as far:
+def prepare(trial: Trial, folder: Path) -> tuple[FarEnds, npt.NDArray[np.int16]]:
+    """Make the sound of every leg.
+
+    Args:
+        trial: the load.
+        folder: for its files.
+
+    Returns:
+        The far ends, and the sounds: int16, `(legs, samples)`.
+    """
+    samples = period(trial.talkers)
+    # Too short a time to hear a whole period in, or a room too full to be told apart.
+    heard = trial.sample and samples <= 8000 * trial.seconds
+    sounds = speech(trial.legs, samples if heard else period(1))
+    if trial.talking == "few":
+        talkers = {row for leg in range(trial.rooms) for row in trial.room(leg)}
+        hush(sounds, [row for row in range(trial.legs) if row not in talkers])
+    coding = CODINGS[trial.codec]
+    with (folder / "sound").open("wb") as file:
+        for sound in sounds:
+            file.write(coding.encode(sound).tobytes())
+    sample = min(trial.sample, trial.legs) if heard else 0
+    return FarEnds(
+        trial.legs, folder / "sound", coding.payload_type, sample, folder / "heard"
+    ), sounds
+
+
+def run(trial: Trial, far_ends: FarEnds) -> dict[str, Any]:
+    """Measure the bridge alone.
+
+    Args:
+        trial: the load.
+        far_ends: its far ends.
+
+    Returns:
+        The part of the result that is about the bridge.
+
+    Raises:
+        LoadError: it could not be measured.
+    """
+    legs, seconds = trial.legs, trial.seconds
+    longest = seconds + WARM_S + DRAIN_S + 40
+    with media_process() as media, far_ends.program(longest, idle=media.hear) as far:
         media.wait(lambda: media.ready, "a sign of life")
-        ports = _open(media, far.answer(20.0)["ports"], rooms)
+        ports = _open(media, trial, far.answer(20.0)["ports"])
         media.asked()  # all commands before it are carried out
         far.tell(" ".join(map(str, ports)))
         media.hear(WARM_S)
         before, far_before = media.asked(), far.mark()
-        began = time.monotonic()
+        began, control_before = time.monotonic(), _own_cpu_seconds()
         while (left := began + seconds - time.monotonic()) > 0:
             media.hear(min(left, WINDOW_S))
             if left > WINDOW_S:
                 media.asked()
         after, far_after = media.asked(), far.mark()
+        control = _own_cpu_seconds() - control_before
         took = far_after["at"] - far_before["at"]
         far.tell("stop")
         media.hear(DRAIN_S)
@@ -199,11 +207,28 @@ def _bridge(far_end: tuple[object, ...], legs: int, rooms: int, seconds: float) 
     windows = [each for each in media.statistics if each.ticks > before.ticks]
     rx = _total(media.closed, "packets_rx")
     tx = _total(media.closed, "packets_tx")
+    expected, received = far_after["window_expected"], far_after["window_received"]
+    generator_cores = (far_after["cpu_seconds"] - far_before["cpu_seconds"]) / took
     return {
         "legs": legs,
-        "rooms": rooms,
+        "conferences": trial.rooms,
         "seconds": round(took, 1),
+        "codec": trial.codec,
+        "talking": trial.talking,
+        "expected": expected,
+        "received": received,
+        "lost_share": round(1 - received / max(1, expected), 6),
         "lost_by_bridge": last.lost_by_bridge,
+        "tick_ms": {
+            name: round(max(getattr(each, f"tick_ms_{name}") for each in windows), 2)
+            for name in ("p50", "p99", "max")
+        },
+        "interarrival_ms": far_after["interarrival_ms"],
+        "cores": round((after.cpu_seconds - before.cpu_seconds) / took, 3),
+        "control_cores": round(control / took, 3),
+        "generator_cores": round(generator_cores, 3),
+        "generator_limited": limited(generator_cores),
+        "stages_ms": {name: round(value, 2) for name, value in after.stages_ms.items()},
         "rxq_overflow": last.counters["rxq_overflow"],
         "jumped_ticks": last.counters["jumped_ticks"],
         "jumped_leg_ticks": last.counters["jumped_leg_ticks"],
@@ -221,59 +246,54 @@ def _bridge(far_end: tuple[object, ...], legs: int, rooms: int, seconds: float) 
         "concealed_frames": _total(media.closed, "concealed_frames"),
         "ticks": after.ticks - before.ticks,
         "packets_a_leg": [far_after["received_least"], far_after["received_most"]],
-        "tick_ms": {
-            name: round(max(getattr(each, f"tick_ms_{name}") for each in windows), 2)
-            for name in ("p50", "p95", "p99", "max")
-        },
-        "stages_ms": {name: round(value, 2) for name, value in after.stages_ms.items()},
-        "cores": round((after.cpu_seconds - before.cpu_seconds) / took, 3),
         "generator": {
             "late": told["late"],
             "latest_ms": far_after["latest_ms"],
             "send_errors": told["send_errors"],
             "refused": told["refused"],
             "dropped": told["dropped"],
-            "longest_gap_ms": far_after["longest_gap_ms"],
-            "cores": round((far_after["cpu_seconds"] - far_before["cpu_seconds"]) / took, 3),
         },
         "errors": media.errors[:10],
     }
 
 
-def _open(media: _Media, far_ports: list[int], rooms: int) -> list[int]:
+def _open(media: MediaProcess, trial: Trial, far_ports: list[int]) -> list[int]:
     """Open a leg for each far port, room by room in turns; return the bridge's ports."""
     ports = []
+    coding = CODINGS[trial.codec]
     for leg, far_port in enumerate(far_ports, 1):
         pair = open_pair(HOST, *PORTS)
-        description = LegMedia(codec="PCMU", payload_type=0, remote_rtp=(HOST, far_port))
-        media.tell(OpenLeg(leg=leg, media=description, ssrc=leg, cname=f"bench{leg}"), pair)
+        description = LegMedia(
+            codec=coding.codec, payload_type=coding.payload_type, remote_rtp=(HOST, far_port)
+        )
+        opening = OpenLeg(leg=leg, media=description, ssrc=leg, cname=f"bench{leg}")
+        media.tell(opening, (pair.rtp.fileno(), pair.rtcp.fileno()))
         pair.close()
-        media.tell(Place(leg=leg, room=1 + (leg - 1) % rooms))
+        media.tell(Place(leg=leg, room=1 + (leg - 1) % trial.rooms))
         ports.append(pair.port)
     return ports
+
+
+def _own_cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _total(closed: dict[int, LegStatistics], name: str) -> int:
     return sum(int(getattr(each, name)) for each in closed.values())
 
 
-def _listen(
-    path: Path, sounds: np.ndarray[Any, np.dtype[np.int16]], sample: int, rooms: int, seconds: float
-) -> dict[str, Any]:
+def _listen(far_ends: FarEnds, sounds: npt.NDArray[np.int16], trial: Trial) -> dict[str, Any]:
     """Compare what some legs received in the middle of the measurement with what all sent."""
-    recordings = (
-        np.fromfile(path, np.uint8).reshape(sample, -1) if sample else np.empty((0, 0), np.uint8)
-    )
-    start = int(8000 * (WARM_S + max(0.0, seconds - PERIOD / 8000) / 2))
-    found = [
-        judge(
-            recordings[leg, start : start + PERIOD],
-            sounds,
-            leg,
-            list(range(leg % rooms, len(sounds), rooms)),
-        )
-        for leg in range(sample)
-    ]
+    sample, samples = far_ends.sample, sounds.shape[1]
+    found = []
+    if sample:
+        recordings = np.fromfile(far_ends.heard, np.uint8).reshape(sample, -1)
+        start = int(8000 * (WARM_S + max(0.0, trial.seconds - samples / 8000) / 2))
+        decode = CODINGS[trial.codec].decode
+        for leg in range(sample):
+            recording = decode(recordings[leg, start : start + samples])
+            found.append(judge(recording, sounds, leg, trial.room(leg)))
     return {
         "sample": sample,
         "right": sum(each.right for each in found),
@@ -282,25 +302,3 @@ def _listen(
         "weakest_other": min((each.weakest for each in found), default=None),
         "loudest_self": max((each.own for each in found), default=None),
     }
-
-
-def _floor(far_end: tuple[object, ...], legs: int, seconds: float) -> dict[str, Any]:
-    with (
-        LoadProgram("floor", HOST, legs, int(seconds) + 40) as floor,
-        LoadProgram("rtpgen", *far_end) as far,
-    ):
-        ports, far_ports = floor.answer(20.0)["ports"], far.answer(20.0)["ports"]
-        floor.tell(" ".join(map(str, far_ports)))
-        far.tell(" ".join(map(str, ports)))
-        time.sleep(FLOOR_WARM_S)
-        before = floor.mark()
-        time.sleep(seconds)
-        after = floor.mark()
-        took = after["at"] - before["at"]
-        return {
-            "cores": round((after["cpu_seconds"] - before["cpu_seconds"]) / took, 3),
-            "seconds": round(took, 1),
-            "received": after["received"] - before["received"],
-            "sent": after["sent"] - before["sent"],
-            "lost": after["dropped"] + after["errors"] + legs * after["jumped"],
-        }

@@ -9,12 +9,23 @@ import os
 import resource
 import selectors
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Self
 
-__all__ = ["BUILD", "LoadError", "LoadProgram", "cpu_seconds", "percentile", "raise_file_limit"]
+from tests.bench.cores import pin
+
+__all__ = [
+    "BUILD",
+    "LoadError",
+    "LoadProgram",
+    "cpu_seconds",
+    "percentile",
+    "raise_file_limit",
+    "say",
+]
 
 BUILD: Final = Path(__file__).parent / "load" / "build"
 """Where scripts/bench compiles them to."""
@@ -33,10 +44,15 @@ class LoadProgram:
         name: of the program.
         arguments: of its command line.
         idle: called while an answer is waited for, several times a second.
+        core: where it runs, `None` for anywhere.
     """
 
     def __init__(
-        self, name: str, *arguments: object, idle: Callable[[], None] = lambda: None
+        self,
+        name: str,
+        *arguments: object,
+        idle: Callable[[], None] = lambda: None,
+        core: int | None = None,
     ) -> None:
         program = BUILD / name
         if not program.exists():
@@ -47,6 +63,7 @@ class LoadProgram:
         self._process = subprocess.Popen(
             [program, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
+        pin(self._process.pid, core)
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +142,11 @@ def percentile(values: Iterable[float], share: float) -> float | None:
     if not ordered:
         return None
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 1)
+
+
+def say(what: str) -> None:
+    """Tell whoever waits what is going on; standard output is the result's."""
+    sys.stderr.write(f"bench: {what}\n")
 
 
 def raise_file_limit(needed: int) -> None:

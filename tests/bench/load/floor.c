@@ -8,7 +8,8 @@
  * usage: floor LOCAL_IP LEGS SECONDS
  *
  * Prints {"ports": [...]}, reads the ports of the other end from standard input and begins.  A line
- * "mark" answers with the counters so far; the end of the input, or SECONDS, ends it.
+ * "mark" answers with the counters so far and how long ticks took since the last mark; the end of the
+ * input, or SECONDS, ends it.
  */
 #include "load.h"
 
@@ -20,13 +21,16 @@
 static int count;
 static int *sockets;
 static long received, sent, errors, ticks, jumped;
+static struct times took;
 
 static void tell(void) {
     long dropped = 0;
     for (int i = 0; i < count; i++) dropped += dropped_by(sockets[i]);
     printf("{\"at\": %.6f, \"cpu_seconds\": %.4f, \"received\": %ld, \"sent\": %ld, "
-           "\"errors\": %ld, \"ticks\": %ld, \"jumped\": %ld, \"dropped\": %ld}\n",
+           "\"errors\": %ld, \"ticks\": %ld, \"jumped\": %ld, \"dropped\": %ld, ",
            (double)now_us() / 1e6, cpu_seconds(), received, sent, errors, ticks, jumped, dropped);
+    tell_times("tick_ms", &took);
+    printf("}\n");
     fflush(stdout);
 }
 
@@ -85,9 +89,10 @@ int main(int arguments, char **argument) {
     int64_t due = now_us(), end = due + (int64_t)seconds * 1000000;
     char line[64];
     while (due < end) {
-        int64_t owed = (now_us() - due) / TICK_US;
+        int64_t began = now_us(), owed = (began - due) / TICK_US;
         if (owed > LATE_TICKS) jumped += owed - LATE_TICKS, due += (owed - LATE_TICKS) * TICK_US;
         tick(poll, ready, packets, out);
+        note_time(&took, now_us() - began);
         ssize_t n = read(0, line, sizeof line);
         if (!n) break;
         for (ssize_t i = 0; i < n; i++)

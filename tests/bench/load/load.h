@@ -29,6 +29,8 @@
 #define PACKET (HEADER + FRAME)
 #define TICK_US 20000
 #define MAX_PACKET 512
+#define BUCKET_US 100 /* of a histogram of times; its last bucket holds all that is longer */
+#define BUCKETS 20001
 
 static const char *program;
 
@@ -94,6 +96,35 @@ static inline long dropped_by(int fd) {
     socklen_t size = sizeof info;
     if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &size)) return 0;
     return info[SK_MEMINFO_DROPS];
+}
+
+/* Times since the last mark. */
+struct times {
+    uint32_t counts[BUCKETS];
+    long total;
+    int64_t longest_us;
+};
+
+static inline void note_time(struct times *times, int64_t us) {
+    int64_t bucket = us / BUCKET_US;
+    times->counts[bucket < BUCKETS ? bucket : BUCKETS - 1]++;
+    times->total++;
+    if (us > times->longest_us) times->longest_us = us;
+}
+
+/* The time that a share of them does not exceed, to a bucket. */
+static inline double time_ms(const struct times *times, double share) {
+    long wanted = (long)(share * (double)times->total), seen = 0;
+    for (int i = 0; i < BUCKETS; i++)
+        if ((seen += times->counts[i]) > wanted) return (i + 1) * BUCKET_US / 1e3;
+    return 0;
+}
+
+/* Print "name": {"p50": ..., "p99": ..., "max": ...} [ms], and begin anew. */
+static inline void tell_times(const char *name, struct times *times) {
+    printf("\"%s\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f}", name, time_ms(times, 0.5),
+           time_ms(times, 0.99), (double)times->longest_us / 1e3);
+    memset(times, 0, sizeof *times);
 }
 
 static inline int number_of(const char *text, int least, int most) {

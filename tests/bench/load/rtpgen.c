@@ -1,20 +1,24 @@
 /*
  * rtpgen: the far ends of many legs in one process, a socket each.
  *
- * Sends each leg a PCMU packet every 20 ms, the legs spread evenly over the 20 ms as callers are,
- * takes in all that comes, and counts what is missing.  What it fails at itself is counted apart:
- * packets it sent late, could not send, or let its own receive buffers drop.
+ * Sends each leg a packet of 160 octets every 20 ms, the legs spread evenly over the 20 ms as callers
+ * are, takes in all that comes, and counts what is missing.  What it fails at itself is counted
+ * apart: packets it sent late, could not send, or let its own receive buffers drop.
  *
- * usage: rtpgen LOCAL_IP LEGS SOUND SAMPLE RECORDING SECONDS
- *   SOUND      file of PCMU, the same length for every leg, one leg after the other; played in turns
+ * usage: rtpgen LOCAL_IP LEGS SOUND SAMPLE RECORDING SECONDS TYPE
+ *   SOUND      file of encoded sound, the same length for every leg, one leg after the other; played
+ *              in turns
  *   SAMPLE     so many legs, from the first on, are recorded
  *   RECORDING  file for them: SECONDS * 8000 octets each, by RTP time stamp; 0xFF where nothing came
  *   SECONDS    the longest it runs
+ *   TYPE       RTP payload type of what is sent
  *
  * Prints {"ports": [...]}, reads the ports of the other end (LEGS numbers) from standard input and
- * begins.  A line "mark" answers with the counters so far, and with the fewest and the most packets
- * that a leg got since the last mark; "stop" ends the sending but not the counting; the end of the
- * input ends it all.
+ * begins.  A line "mark" answers with the counters so far, and for the time since the last mark with
+ * the packets that were to be received (by their time stamps, so that ticks left out are missed),
+ * those that were, the fewest and the most of a leg, and the times between a leg's packets, seen at a
+ * look every millisecond; "stop" ends the sending but not the counting; the end of the input ends it
+ * all.
  */
 #include "load.h"
 
@@ -25,15 +29,13 @@
 
 #define STEP_US 1000 /* legs due within a millisecond are sent together */
 #define LATE_US 10000
-#define DRAIN_EVERY 3 /* steps between two looks at what came */
 
 struct leg {
     int fd;
     uint16_t sequence, expect;
-    uint32_t timestamp, ssrc, first_timestamp, position;
+    uint32_t timestamp, ssrc, first_timestamp, last_timestamp, marked_timestamp, position;
     uint32_t received, marked, missing, odd;
     int64_t last_us;
-    int32_t longest_us;
 };
 
 static struct leg *legs;
@@ -43,6 +45,8 @@ static uint32_t sound_length;
 static uint8_t *recording;
 static long sent, send_errors, refused, late;
 static int64_t latest_us;
+static int payload_type;
+static struct times gaps;
 
 static void take(struct leg *leg, const uint8_t *packet, ssize_t size, int64_t now) {
     uint32_t words[2];
@@ -55,13 +59,15 @@ static void take(struct leg *leg, const uint8_t *packet, ssize_t size, int64_t n
     uint32_t timestamp = ntohl(words[0]);
     if (!leg->received) {
         leg->first_timestamp = timestamp;
+        leg->last_timestamp = leg->marked_timestamp = timestamp - FRAME;
     } else {
         int16_t ahead = (int16_t)(sequence - leg->expect);
         if (ahead > 0) leg->missing += (uint32_t)ahead;
         if (ahead < 0) leg->odd++; /* on loopback nothing overtakes: twice, or begun anew */
-        if (now - leg->last_us > leg->longest_us) leg->longest_us = (int32_t)(now - leg->last_us);
+        note_time(&gaps, now - leg->last_us);
     }
     leg->received++;
+    leg->last_timestamp = timestamp;
     leg->expect = (uint16_t)(sequence + 1);
     leg->last_us = now;
     long row = leg - legs;
@@ -74,28 +80,23 @@ static void drain(int poll) {
     struct epoll_event ready[256];
     uint8_t packet[MAX_PACKET];
     int n;
-    /* Level-triggered: a full turn of `ready` may have more behind it; bounded by what can come. */
-    for (int turn = 0; turn < count / 256 + 4; turn++) {
+    /* Level-triggered, a packet of each at a time: who has more is ready again in a later turn. */
+    for (int turn = 0; turn < count / 64 + 16; turn++) {
         n = epoll_wait(poll, ready, 256, 0);
         int64_t now = now_us();
         for (int i = 0; i < n; i++) {
             struct leg *leg = ready[i].data.ptr;
-            for (int k = 0; k < 8; k++) {
-                ssize_t size = recv(leg->fd, packet, sizeof packet, 0);
-                if (size < 0) {
-                    if (errno == ECONNREFUSED) refused++;
-                    break;
-                }
-                take(leg, packet, size, now);
-            }
+            ssize_t size = recv(leg->fd, packet, sizeof packet, 0);
+            if (size >= 0) take(leg, packet, size, now);
+            else if (errno == ECONNREFUSED) refused++;
         }
-        if (n < 256) return;
+        if (n <= 0) return;
     }
 }
 
 static void send_one(struct leg *leg) {
     uint8_t packet[PACKET];
-    put_header(packet, leg->sequence == 0, 0, leg->sequence, leg->timestamp, leg->ssrc);
+    put_header(packet, leg->sequence == 0, payload_type, leg->sequence, leg->timestamp, leg->ssrc);
     memcpy(packet + HEADER, sound + (size_t)(leg - legs) * sound_length + leg->position, FRAME);
     leg->position = (leg->position + FRAME) % sound_length;
     leg->sequence++;
@@ -107,7 +108,7 @@ static void send_one(struct leg *leg) {
 
 static void tell(void) {
     long received = 0, missing = 0, odd = 0, dropped = 0;
-    int32_t longest = 0;
+    long expected = 0, window = 0;
     uint32_t least = UINT32_MAX, most = 0;
     for (int i = 0; i < count; i++) {
         struct leg *leg = &legs[i];
@@ -117,16 +118,20 @@ static void tell(void) {
         if (since < least) least = since;
         if (since > most) most = since;
         leg->marked = leg->received;
-        if (leg->longest_us > longest) longest = leg->longest_us;
-        leg->longest_us = 0;
+        window += since;
+        expected += (leg->last_timestamp - leg->marked_timestamp) / FRAME;
+        leg->marked_timestamp = leg->last_timestamp;
     }
     printf("{\"at\": %.6f, \"sent\": %ld, \"received\": %ld, \"missing\": %ld, \"odd\": %ld, "
-           "\"received_least\": %u, \"received_most\": %u, \"longest_gap_ms\": %.1f, "
+           "\"received_least\": %u, \"received_most\": %u, "
+           "\"window_expected\": %ld, \"window_received\": %ld, "
            "\"late\": %ld, \"latest_ms\": %.1f, \"send_errors\": %ld, \"refused\": %ld, "
            "\"dropped\": %ld, \"cpu_seconds\": %.3f",
-           (double)now_us() / 1e6, sent, received, missing, odd, least, most, longest / 1e3, late,
-           (double)latest_us / 1e3, send_errors, refused, dropped, cpu_seconds());
+           (double)now_us() / 1e6, sent, received, missing, odd, least, most, expected, window,
+           late, (double)latest_us / 1e3, send_errors, refused, dropped, cpu_seconds());
     latest_us = 0;
+    printf(", ");
+    tell_times("interarrival_ms", &gaps);
     printf("}\n");
     fflush(stdout);
 }
@@ -153,14 +158,15 @@ static void open_files(const char *sound_path, const char *recording_path) {
 
 int main(int arguments, char **argument) {
     begin("rtpgen");
-    if (arguments != 7) {
-        fprintf(stderr, "usage: rtpgen LOCAL_IP LEGS SOUND SAMPLE RECORDING SECONDS\n");
+    if (arguments != 8) {
+        fprintf(stderr, "usage: rtpgen LOCAL_IP LEGS SOUND SAMPLE RECORDING SECONDS TYPE\n");
         return 2;
     }
     const char *ip = argument[1];
     count = number_of(argument[2], 1, 15000);
     sample = number_of(argument[4], 0, count);
     seconds = number_of(argument[6], 1, 3600);
+    payload_type = number_of(argument[7], 0, 127);
     open_files(argument[3], argument[5]);
     legs = calloc((size_t)count, sizeof *legs);
     int poll = epoll_create1(0);
@@ -190,7 +196,7 @@ int main(int arguments, char **argument) {
     if (fcntl(0, F_SETFL, O_NONBLOCK)) die("standard input");
     int64_t begun = now_us() + STEP_US, end = begun + (int64_t)seconds * 1000000;
     int64_t frame = 0; /* leg `next` is sent its packet number `frame` next */
-    int next = 0, sending = 1, steps = 0;
+    int next = 0, sending = 1;
     char line[64];
     for (int64_t step = begun; step < end; step += STEP_US) {
         struct timespec until = {step / 1000000, step % 1000000 * 1000};
@@ -205,14 +211,12 @@ int main(int arguments, char **argument) {
             if (++next == count) next = 0, frame++;
             if (!(next & 63)) now = now_us();
         }
-        if (++steps % DRAIN_EVERY == 0) {
-            drain(poll);
-            ssize_t n = read(0, line, sizeof line - 1);
-            if (!n) break;
-            for (ssize_t i = 0; i < n; i++) {
-                if (line[i] == 'm') tell();
-                if (line[i] == 's') sending = 0;
-            }
+        drain(poll);
+        ssize_t n = read(0, line, sizeof line - 1);
+        if (!n) break;
+        for (ssize_t i = 0; i < n; i++) {
+            if (line[i] == 'm') tell();
+            if (line[i] == 's') sending = 0;
         }
     }
     drain(poll);
