@@ -49,6 +49,11 @@ QUIET_TICKS: Final = 100
 TIMED_SHARE: Final = 8
 """One leg in so many is timed in a tick: each leg about six times a second."""
 
+BACKLOG_KEPT: Final = 2
+"""Packets of sound that count of those queued when a leg is connected: 40 ms. Where it is opened
+late, or by another process after a crash, half a second may lie there: sound anchored at its
+beginning would come that much late, and then leap."""
+
 RTCP_PER_TICK: Final = 64
 """RTCP packets taken in a tick, of all legs: several times what a thousand legs send."""
 
@@ -73,7 +78,17 @@ Read = Callable[[memoryview], int]
 class _Leg:
     """The sockets of one leg, and how its source stands."""
 
-    __slots__ = ("connected", "dropped", "latch", "row", "rtcp", "rtcp_named", "rtcp_seen", "rtp")
+    __slots__ = (
+        "connected",
+        "dropped",
+        "events",
+        "latch",
+        "row",
+        "rtcp",
+        "rtcp_named",
+        "rtcp_seen",
+        "rtp",
+    )
 
     def __init__(self, row: int, rtp: socket.socket, rtcp: socket.socket, latch: Latch) -> None:
         self.row = row
@@ -81,6 +96,7 @@ class _Leg:
         self.rtcp = rtcp
         self.latch = latch
         self.connected = False
+        self.events: int | None = None
         self.rtcp_named: Source | None = None
         self.rtcp_seen: Source | None = None
         self.dropped = 0
@@ -163,6 +179,7 @@ class OwnSockets:
             rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
             leg.rtcp_named = media.remote_rtcp
+            leg.events = media.dtmf_payload_type
             descriptor = rtp.fileno()
             while len(self._reads) <= descriptor:
                 self._reads.append(_closed)
@@ -186,6 +203,7 @@ class OwnSockets:
         """Apply what was negotiated anew; media that moved must latch anew."""
         leg = self._leg(row)
         leg.rtcp_named = media.remote_rtcp or leg.rtcp_named
+        leg.events = media.dtmf_payload_type
         if leg.latch.rename(media.remote_rtp, _payload_types(media)):
             leg.rtcp_seen = None
             self._release(leg)
@@ -300,7 +318,7 @@ class OwnSockets:
 
     def _receive_judged(self) -> None:
         """Read legs that are not connected, and connect those whose source is found."""
-        lengths, descriptors = self._lengths, self._descriptors
+        lengths = self._lengths
         for descriptor, _ in self._judged.poll(0, max(1, self._capacity)):
             leg = self._by_descriptor[descriptor]
             for _ in range(READS_PER_TICK):
@@ -316,10 +334,9 @@ class OwnSockets:
                     continue
                 verdict = leg.latch.judge(source, view[:length])
                 if verdict in {Verdict.LATCH_OWN, Verdict.LATCH_OTHER}:
-                    lengths.append(length)
-                    descriptors.append(descriptor)
+                    first = bytes(view[:length])
                     self._latch(leg, source, own_sdp=verdict is Verdict.LATCH_OWN)
-                    self._drain(leg, source)
+                    self._drain(leg, source, first)
                     break
                 name = "malformed" if verdict is Verdict.MALFORMED else "strangers"
                 self._leg_counters.add_one(name, leg.row)
@@ -338,24 +355,32 @@ class OwnSockets:
         self._update_reachable(leg)
         self._latched.append(Latched(leg.row, own_sdp))
 
-    def _drain(self, leg: _Leg, source: Source) -> None:
-        """Read what was queued before the socket was connected, of this source only."""
-        lengths, descriptors = self._lengths, self._descriptors
-        taken = 1
+    def _drain(self, leg: _Leg, source: Source, first: bytes) -> None:
+        """Read what was queued before the socket was connected, of this source only.
+
+        Of its sound only the newest counts; keys pressed meanwhile count all the same.
+        """
+        queued = [first]
         for _ in range(self._packet_rows):
-            if len(lengths) >= self._packet_rows:
-                return
-            view = self._views[len(lengths)]
             try:
-                length, other = leg.rtp.recvfrom_into(view)
+                packet, other = leg.rtp.recvfrom(PACKET_ROW)
             except OSError:
-                return
-            if other == source and taken < READS_PER_TICK:
-                lengths.append(length)
-                descriptors.append(leg.rtp.fileno())
-                taken += 1
-            elif other != source:
+                break
+            if other == source:
+                queued.append(packet)
+            else:
                 self._leg_counters.add_one("strangers", leg.row)
+        sound = [at for at, packet in enumerate(queued) if not _is_event(packet, leg.events)]
+        late = frozenset(sound[:-BACKLOG_KEPT])
+        kept = [packet for at, packet in enumerate(queued) if at not in late]
+        room = min(READS_PER_TICK, self._packet_rows - len(self._lengths))
+        for packet in kept[-room:]:
+            length = len(packet)
+            self._views[len(self._lengths)][:length] = packet
+            self._lengths.append(length)
+            self._descriptors.append(leg.rtp.fileno())
+        for _ in range(len(queued) - min(len(kept), room)):
+            self._leg_counters.add_one("late", leg.row)
 
     def _release(self, leg: _Leg) -> None:
         """Disconnect a leg: its packets are judged again."""
@@ -488,6 +513,11 @@ class OwnSockets:
 def _payload_types(media: LegMedia) -> frozenset[int]:
     numbers = (media.payload_type, media.dtmf_payload_type, media.cn_payload_type)
     return frozenset(number for number in numbers if number is not None)
+
+
+def _is_event(packet: bytes, events: int | None) -> bool:
+    """Tell a telephone event (RFC 4733) by its payload type."""
+    return len(packet) > 1 and packet[1] & 0x7F == events
 
 
 def _require_udp(sock: socket.socket) -> None:
