@@ -1,7 +1,8 @@
 """Columns of a structure of arrays, one row per leg, that grow when a leg joins.
 
 A stage derives its table from `Rows` and names its columns once; the engine then grows all tables
-together, never inside a tick, and resets a row when a leg takes it.
+together, never inside a tick, and resets a row when a leg takes it. Columns that are *kept* are
+what another media process needs to go on with the leg: `page` writes them out in every tick.
 """
 
 from typing import Any
@@ -22,9 +23,10 @@ class Rows:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._fills: dict[str, Any] = {}
+        self.kept: list[str] = []
 
     def column(
-        self, name: str, dtype: npt.DTypeLike, *shape: int, fill: float = 0
+        self, name: str, dtype: npt.DTypeLike, *shape: int, fill: float = 0, kept: bool = False
     ) -> npt.NDArray[Any]:
         """Add a column; the caller assigns it to the attribute of the same name.
 
@@ -33,11 +35,14 @@ class Rows:
             dtype: type of an element.
             shape: shape of one row, none for a scalar.
             fill: what a new row holds.
+            kept: a successor of this process goes on with it.
 
         Returns:
             The array, `(capacity, *shape)`.
         """
         self._fills[name] = fill
+        if kept:
+            self.kept.append(name)
         return np.full((self.capacity, *shape), fill, dtype)
 
     def grow(self, capacity: int) -> None:

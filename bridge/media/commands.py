@@ -7,7 +7,6 @@ room that has ended meanwhile is counted and left alone: control may not know ye
 import contextlib
 import mmap
 import os
-import secrets
 import time
 from typing import Final
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from bridge.media.codecs import FRAME
 from bridge.media.dtmf import DIGITS
+from bridge.media.handover import give_legs, open_legs
 from bridge.media.messages import (
     BeginTrace,
     ChangeLeg,
@@ -24,23 +24,27 @@ from bridge.media.messages import (
     DigitInfo,
     EndTrace,
     EngineError,
+    GiveLegs,
+    HandedLeg,
     LegClosed,
     LoadBank,
     OpenLeg,
+    OpenLegs,
     Place,
     Play,
     PlayFinished,
     Statistics,
     Stop,
     StopPlay,
+    UsePage,
 )
+from bridge.media.page import StatePage
 from bridge.media.speech import MIX, REPLACE, Bank, Playing
 from bridge.media.state import State
 from bridge.media.telling import Teller
 
 __all__ = ["Commands"]
 
-OPEN_DESCRIPTORS: Final = 2
 LOUDEST_GAIN_DB: Final = 20.0
 TARGET_DBOV: Final = (-36.0, -12.0)
 """Least and greatest level that talkers may be brought to."""
@@ -67,7 +71,13 @@ class Commands:
         """
         match command:
             case OpenLeg():
-                self._open(command, fds)
+                self._open([HandedLeg(opened=command)], fds, "OpenLeg")
+                return
+            case OpenLegs():
+                self._open(command.legs, fds, "OpenLegs")
+                return
+            case UsePage():
+                self._use_page(fds)
                 return
             case LoadBank():
                 self._load_bank(command, fds)
@@ -79,6 +89,8 @@ class Commands:
                 self._configure(command)
             case ChangeLeg():
                 self._change(command)
+            case GiveLegs(legs=legs):
+                self._give(legs)
             case CloseLeg():
                 self._close(command.leg)
             case Place():
@@ -132,37 +144,15 @@ class Commands:
             with contextlib.suppress(OSError):
                 os.close(fd)
 
-    def _open(self, command: OpenLeg, fds: list[int]) -> None:
-        state, leg = self._state, command.leg
-        if len(fds) != OPEN_DESCRIPTORS:
-            self._close_unwanted(fds)
-            self._refuse(f"OpenLeg came with {len(fds)} sockets, needs RTP and RTCP", leg)
-            return
-        if leg in state.legs.row_of:
-            self._close_unwanted(fds)
-            self._refuse("OpenLeg for a leg that is open", leg)
-            return
-        if state.legs.full:
-            state.make_room()
-        row = state.legs.take(leg, command.media)
-        try:
-            state.transport.open(row, command.media, fds)
-        except OSError as error:
-            state.legs.release(row)
-            self._refuse(f"OpenLeg: its sockets cannot be used: {error.strerror or error}", leg)
-            return
-        now = time.monotonic()
-        state.clear_row(row)
-        sequence, timestamp = command.sequence, command.timestamp
-        state.outgoing.open(
-            row,
-            command.ssrc,
-            secrets.randbelow(1 << 16) if sequence is None else sequence,
-            secrets.randbelow(1 << 32) if timestamp is None else timestamp,
-        )
-        state.reports.open(row, command.cname, now)
-        state.presence.last[row] = now
-        state.moved = True
+    def _open(self, legs: list[HandedLeg], fds: list[int], what: str) -> None:
+        opened, refused = open_legs(self._state, legs, fds)
+        for leg, wrong in refused:
+            self._refuse(f"{what}: {wrong}", leg.opened.leg)
+        for leg in opened:
+            if leg.place is not None:
+                self._place(leg.place)
+            for play in leg.plays:
+                self._play(play)
 
     def _change(self, command: ChangeLeg) -> None:
         state = self._state
@@ -172,6 +162,7 @@ class Commands:
         codec, resumed = int(state.legs.codec[row]), command.media.rx and not state.legs.rx[row]
         state.legs.negotiate(row, command.media)
         state.transport.change(row, command.media)
+        state.note_source(row)
         if int(state.legs.codec[row]) != codec or not command.media.rx:
             # What waits is in the old code, or must not be heard any more.
             state.store.filled[row] = 0
@@ -200,6 +191,11 @@ class Commands:
         state.moved = True
         self._teller.forget(leg)
         state.put(LegClosed(leg=leg, statistics=statistics))
+
+    def _give(self, legs: list[int]) -> None:
+        for leg in legs:
+            self._teller.forget(leg)
+        give_legs(self._state, legs)
 
     def _place(self, command: Place) -> None:
         state, legs = self._state, self._state.legs
@@ -245,7 +241,7 @@ class Commands:
             mode=REPLACE if command.mode == "replace" and command.room is None else MIX,
             gain=gain,
         )
-        if not players.start(row, playing):
+        if not players.start(row, playing, command.skip):
             self._not_played(command, "Play: too many plays wait already")
 
     def _not_played(self, command: Play, what: str | None = None) -> None:
@@ -287,6 +283,20 @@ class Commands:
                 os.close(fd)
         samples = np.frombuffer(mapped, np.int16, count=len(mapped) // 2)
         self._state.use_bank(Bank(samples, command.samples))
+
+    def _use_page(self, fds: list[int]) -> None:
+        if len(fds) != 1:
+            self._close_unwanted(fds)
+            self._refuse(f"UsePage came with {len(fds)} descriptors, needs one")
+            return
+        try:
+            page = StatePage(fds[0])
+            page.lay_out(self._state.kept_tables(), time.monotonic())
+        except (OSError, ValueError) as error:
+            self._close_unwanted(fds)
+            self._refuse(f"UsePage: the descriptor cannot be mapped: {error}")
+            return
+        self._state.page = page
 
     # --- the rest -------------------------------------------------------------------------------
 

@@ -40,8 +40,8 @@ class ComfortNoise(Rows):
         self.paused_level: npt.NDArray[np.float32] = self.column(
             "paused_level", np.float32, fill=-1
         )
-        self.floor: npt.NDArray[np.float32] = self.column("floor", np.float32, fill=-1)
-        self.concealed: npt.NDArray[np.int64] = self.column("concealed", np.int64)
+        self.floor: npt.NDArray[np.float32] = self.column("floor", np.float32, fill=-1, kept=True)
+        self.concealed: npt.NDArray[np.int64] = self.column("concealed", np.int64, kept=True)
         white = np.random.default_rng(3389).standard_normal((_NOISE_FRAMES, FRAME))
         self._white = (white / np.sqrt(np.mean(white**2, axis=1, keepdims=True))).astype(np.float32)
         self._turn = 0

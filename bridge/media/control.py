@@ -22,7 +22,7 @@ EVENT_LIMIT: Final = 8192
 
 EVENTS_PER_PACKET: Final = 16
 _LARGEST_COMMAND: Final = 131_072
-_DESCRIPTORS: Final = 8
+_DESCRIPTORS: Final = 253  # SCM_MAX_FD: the kernel passes no more in a message
 _ANCILLARY: Final = socket.CMSG_SPACE(_DESCRIPTORS * 4)
 
 

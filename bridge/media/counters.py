@@ -100,7 +100,9 @@ class LegCounters(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.counts: npt.NDArray[np.int64] = self.column("counts", np.int64, len(LEG_COUNTERS))
+        self.counts: npt.NDArray[np.int64] = self.column(
+            "counts", np.int64, len(LEG_COUNTERS), kept=True
+        )
         self._closed = np.zeros(len(LEG_COUNTERS), np.int64)
         self._index = {name: index for index, name in enumerate(LEG_COUNTERS)}
 

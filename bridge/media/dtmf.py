@@ -101,10 +101,12 @@ class Keys(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.timestamp: npt.NDArray[np.int64] = self.column("timestamp", np.int64, fill=_NONE)
-        self.code: npt.NDArray[np.int64] = self.column("code", np.int64, fill=_NONE)
-        self.duration: npt.NDArray[np.int64] = self.column("duration", np.int64)
-        self.ended: npt.NDArray[np.bool_] = self.column("ended", np.bool_)
+        self.timestamp: npt.NDArray[np.int64] = self.column(
+            "timestamp", np.int64, fill=_NONE, kept=True
+        )
+        self.code: npt.NDArray[np.int64] = self.column("code", np.int64, fill=_NONE, kept=True)
+        self.duration: npt.NDArray[np.int64] = self.column("duration", np.int64, kept=True)
+        self.ended: npt.NDArray[np.bool_] = self.column("ended", np.bool_, kept=True)
         self._unpaired: dict[int, deque[tuple[str, DtmfMethod, float]]] = {}
         self._method: dict[int, DtmfMethod] = {}
 

@@ -10,12 +10,13 @@ proving itself.
 This module opens nothing and sends nothing; `own_sockets` connects the socket.
 """
 
+import socket
 import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ["PROBATION", "Latch", "Source", "Verdict"]
+__all__ = ["PROBATION", "Latch", "Source", "Verdict", "source_key", "source_of"]
 
 PROBATION: Final = 4
 """Packets: 80 ms at 20 ms each. RFC 3550 has 2, which a blind sender reaches by luck sooner."""
@@ -28,6 +29,20 @@ Source = tuple[str, int]
 
 _HEADER: Final = struct.Struct("!BBHII")
 _VERSION_2: Final = 0x80
+
+
+def source_key(source: Source | None) -> int:
+    """Return a source as one number: 32 bits of address, 16 of port; 0 for none."""
+    if source is None:
+        return 0
+    return int.from_bytes(socket.inet_aton(source[0])) << 16 | source[1]
+
+
+def source_of(key: int) -> Source | None:
+    """Return the source that `source_key` made a number of."""
+    if key == 0:
+        return None
+    return socket.inet_ntoa((key >> 16).to_bytes(4)), key & 0xFFFF
 
 
 class Verdict(Enum):

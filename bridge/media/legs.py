@@ -28,7 +28,7 @@ class Legs(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.leg: npt.NDArray[np.int64] = self.column("leg", np.int64, fill=-1)
+        self.leg: npt.NDArray[np.int64] = self.column("leg", np.int64, fill=-1, kept=True)
         self.open: npt.NDArray[np.bool_] = self.column("open", np.bool_)
         self.codec: npt.NDArray[np.uint8] = self.column("codec", np.uint8)
         self.payload_type: npt.NDArray[np.int64] = self.column(

@@ -50,10 +50,10 @@ class Levels(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.talking: npt.NDArray[np.bool_] = self.column("talking", np.bool_)
-        self.attack: npt.NDArray[np.int64] = self.column("attack", np.int64)
-        self.hang: npt.NDArray[np.int64] = self.column("hang", np.int64)
-        self.talk_ms: npt.NDArray[np.int64] = self.column("talk_ms", np.int64)
+        self.talking: npt.NDArray[np.bool_] = self.column("talking", np.bool_, kept=True)
+        self.attack: npt.NDArray[np.int64] = self.column("attack", np.int64, kept=True)
+        self.hang: npt.NDArray[np.int64] = self.column("hang", np.int64, kept=True)
+        self.talk_ms: npt.NDArray[np.int64] = self.column("talk_ms", np.int64, kept=True)
 
     def follow(
         self, rows: npt.NDArray[np.intp], rms: npt.NDArray[np.float32]

@@ -8,8 +8,9 @@ gives. Each packet to control is a msgpack list of `Event`. All times named `at`
 Identifiers are chosen by the control process and never used twice in one run of the bridge:
 `leg`, `room` and `play` are positive integers.
 
-An `OpenLeg` carries all that a media process needs to know of a leg, so that another process can
-take the leg over from the message, the sockets and the last sequence number and time stamp.
+An `OpenLeg` carries all that a media process needs to know of a new leg. A leg that another process
+had is handed on in `OpenLegs`, with its record: of the state page (`page`) after a death, of
+`LegGiven` when it moves.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -32,14 +33,18 @@ __all__ = [
     "EngineStatistics",
     "Event",
     "FirstMedia",
+    "GiveLegs",
+    "HandedLeg",
     "Heartbeat",
     "LegClosed",
+    "LegGiven",
     "LegMedia",
     "LegStatistics",
     "LoadBank",
     "MediaQuiet",
     "MediaResumed",
     "OpenLeg",
+    "OpenLegs",
     "Place",
     "Play",
     "PlayFinished",
@@ -51,6 +56,7 @@ __all__ = [
     "StopPlay",
     "TalkSpurt",
     "Traced",
+    "UsePage",
 ]
 
 Codec: TypeAlias = Literal["PCMU", "PCMA"]
@@ -175,6 +181,8 @@ class Play(msgspec.Struct, frozen=True, tag=True):
         loop: begin again at the end, until stopped; for a leg this makes it the background.
         mode: "replace": the leg hears the play instead of its room; "mix": both.
         gain_db: level change.
+        skip: samples to leave out at its beginning, where nothing plays before it: another process
+            has played them.
     """
 
     play: int
@@ -184,6 +192,7 @@ class Play(msgspec.Struct, frozen=True, tag=True):
     loop: bool = False
     mode: PlayMode = "replace"
     gain_db: float = 0.0
+    skip: int = 0
 
 
 class StopPlay(msgspec.Struct, frozen=True, tag=True):
@@ -192,6 +201,44 @@ class StopPlay(msgspec.Struct, frozen=True, tag=True):
     leg: int | None = None
     room: int | None = None
     play: int | None = None
+
+
+class HandedLeg(msgspec.Struct, frozen=True):
+    """A leg that another process had, and all that has been said of it.
+
+    Args:
+        opened: how it was opened, and what was negotiated last.
+        record: its record of `page.record_type`, empty where there is none.
+        at: when the record was true [s].
+        place: where it is.
+        plays: what is played to it, in order.
+        traced: its headers are reported.
+        descriptors: how many of those that came are its own.
+    """
+
+    opened: OpenLeg
+    record: bytes = b""
+    at: float = 0.0
+    place: Place | None = None
+    plays: list[Play] = []
+    traced: bool = False
+    descriptors: int = 2
+
+
+class OpenLegs(msgspec.Struct, frozen=True, tag=True):
+    """Go on with legs of another process. Descriptors: those of each leg, one after the other."""
+
+    legs: list[HandedLeg]
+
+
+class GiveLegs(msgspec.Struct, frozen=True, tag=True):
+    """Let go of legs, without a word to their far ends; each answers `LegGiven`."""
+
+    legs: list[int]
+
+
+class UsePage(msgspec.Struct, frozen=True, tag=True):
+    """Write the state page (`page`) in every tick. Descriptor: a memfd."""
 
 
 class DigitInfo(msgspec.Struct, frozen=True, tag=True):
@@ -239,6 +286,8 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 Command: TypeAlias = (
     Configure
     | OpenLeg
+    | OpenLegs
+    | GiveLegs
     | ChangeLeg
     | CloseLeg
     | Place
@@ -248,6 +297,7 @@ Command: TypeAlias = (
     | BeginTrace
     | EndTrace
     | LoadBank
+    | UsePage
     | Statistics
     | Stop
 )
@@ -427,6 +477,20 @@ class LegClosed(msgspec.Struct, frozen=True, tag=True):
     statistics: LegStatistics
 
 
+class LegGiven(msgspec.Struct, frozen=True, tag=True):
+    """The answer to `GiveLegs`; nothing comes from the leg afterwards.
+
+    Args:
+        leg: the leg.
+        record: its record of `page.record_type`; empty where the leg was not there.
+        at: when the record was true [s].
+    """
+
+    leg: int
+    record: bytes
+    at: float
+
+
 class TalkSpurt(msgspec.Struct, frozen=True, tag=True):
     """The leg began or ended to speak; at most one every 300 ms a leg."""
 
@@ -494,6 +558,7 @@ Event: TypeAlias = (
     | PlayFinished
     | LegStatistics
     | LegClosed
+    | LegGiven
     | TalkSpurt
     | EngineStatistics
     | Traced

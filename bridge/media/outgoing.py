@@ -41,11 +41,11 @@ class Outgoing(Rows):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.ssrc: npt.NDArray[np.int64] = self.column("ssrc", np.int64)
-        self.sequence: npt.NDArray[np.int64] = self.column("sequence", np.int64)
-        self.timestamp: npt.NDArray[np.int64] = self.column("timestamp", np.int64)
+        self.sequence: npt.NDArray[np.int64] = self.column("sequence", np.int64, kept=True)
+        self.timestamp: npt.NDArray[np.int64] = self.column("timestamp", np.int64, kept=True)
         self.marker: npt.NDArray[np.bool_] = self.column("marker", np.bool_, fill=1)
-        self.packets_sent: npt.NDArray[np.int64] = self.column("packets_sent", np.int64)
-        self.octets_sent: npt.NDArray[np.int64] = self.column("octets_sent", np.int64)
+        self.packets_sent: npt.NDArray[np.int64] = self.column("packets_sent", np.int64, kept=True)
+        self.octets_sent: npt.NDArray[np.int64] = self.column("octets_sent", np.int64, kept=True)
         # By position in the seating, not by row.
         self.packets: npt.NDArray[np.uint8] = self.column("packets", np.uint8, PACKET)
         self.second_halves: npt.NDArray[np.uint8] = self.column(
@@ -136,7 +136,7 @@ class Outgoing(Rows):
         self.packets_sent[rows] += self._each
         self.octets_sent[rows] += FRAME
 
-    def jump(self, rows: npt.NDArray[np.intp], ticks: int) -> None:
-        """Let time run on over ticks in which nothing was sent."""
+    def run_on(self, rows: npt.NDArray[np.intp], ticks: int | npt.NDArray[np.int64]) -> None:
+        """Let time run on over ticks in which nothing was sent: as many, or so many of each leg."""
         self.timestamp[rows] = (self.timestamp[rows] + ticks * FRAME) & 0xFFFF_FFFF
         self.marker[rows] = True

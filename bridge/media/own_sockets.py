@@ -126,6 +126,7 @@ class OwnSockets:
         self._is_connected = np.zeros(capacity, np.bool_)
         self._reachable = np.zeros(capacity, np.bool_)
         self._changed = True
+        self._tick = 0
         self._latched: list[Latched] = []
         self._sends: list[Callable[[memoryview], int]] = []
         self._send_views: list[memoryview] = []
@@ -161,8 +162,16 @@ class OwnSockets:
         self._allocate(capacity)
         self._changed = True
 
-    def open(self, row: int, media: LegMedia, fds: list[int]) -> None:
+    def open(self, row: int, media: LegMedia, fds: list[int], known: Source | None = None) -> None:
         """Take a leg's RTP and RTCP descriptors.
+
+        A socket that another process connected stays connected.
+
+        Args:
+            row: the leg.
+            media: what was negotiated.
+            fds: the descriptors.
+            known: where its media came from in another process, which need not be proven again.
 
         Raises:
             OSError: they are no UDP sockets; they have been closed.
@@ -180,12 +189,19 @@ class OwnSockets:
             leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
             leg.rtcp_named = media.remote_rtcp
             leg.events = media.dtmf_payload_type
+            peer = _peer(rtp)
+            if peer or known:
+                leg.dropped = _drops(rtp) or 0  # the process before has counted them
+            leg.connected = peer is not None
+            leg.latch.known = peer or known
             descriptor = rtp.fileno()
             while len(self._reads) <= descriptor:
                 self._reads.append(_closed)
             if len(self._row_of) <= descriptor:
                 self._row_of = np.resize(self._row_of, 2 * descriptor + 64)
-            self._judged.register(descriptor, select.EPOLLIN)
+            (self._connected if leg.connected else self._judged).register(
+                descriptor, select.EPOLLIN
+            )
             self._rtcp.register(rtcp.fileno(), select.EPOLLIN)
         except OSError:
             rtp.close()
@@ -196,7 +212,8 @@ class OwnSockets:
         self._by_descriptor[rtcp.fileno()] = leg
         self._reads[descriptor] = rtp.recv_into
         self._row_of[descriptor] = row
-        self._is_connected[row] = False
+        self._is_connected[row] = leg.connected
+        self._last_heard[row] = self._tick
         self._update_reachable(leg)
 
     def change(self, row: int, media: LegMedia) -> None:
@@ -208,6 +225,10 @@ class OwnSockets:
             leg.rtcp_seen = None
             self._release(leg)
         self._update_reachable(leg)
+
+    def known(self, row: int) -> Source | None:
+        """Return where a leg's media comes from, `None` before it was latched."""
+        return self._leg(row).latch.known
 
     def close(self, row: int) -> None:
         """Close a leg's sockets; what its receive buffer dropped is counted to the end."""
@@ -237,13 +258,10 @@ class OwnSockets:
         self._changed = True
 
     def _count_drops(self, leg: _Leg) -> None:
-        try:
-            data = leg.rtp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-        except OSError:
+        dropped = _drops(leg.rtp)
+        if dropped is None:
             self._counters.read_errors += 1
-            return
-        if len(data) == _MEMINFO.size:
-            dropped: int = _MEMINFO.unpack(data)[_DROPS]
+        else:
             self._counters.rxq_overflow += (dropped - leg.dropped) & 0xFFFF_FFFF
             leg.dropped = dropped
 
@@ -251,6 +269,7 @@ class OwnSockets:
 
     def receive(self, tick: int) -> Arrivals:
         """Return the packets that came, bounded per leg and tick."""
+        self._tick = tick
         lengths, descriptors = self._lengths, self._descriptors
         for queue in (lengths, descriptors, self._timed):
             queue.clear()
@@ -523,6 +542,24 @@ def _is_event(packet: bytes, events: int | None) -> bool:
 def _require_udp(sock: socket.socket) -> None:
     if (sock.family, sock.type) != (socket.AF_INET, socket.SOCK_DGRAM):
         raise OSError(errno.ENOTSOCK, f"{sock.family.name} {sock.type.name}, not a UDP socket")
+
+
+def _peer(sock: socket.socket) -> Source | None:
+    """Return what a socket is connected to; another process may have done that."""
+    try:
+        host, port = sock.getpeername()
+    except OSError:
+        return None
+    return str(host), int(port)
+
+
+def _drops(sock: socket.socket) -> int | None:
+    """Return how many packets a receive buffer has dropped; `None` where it is not told."""
+    try:
+        data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    except OSError:
+        return None
+    return int(_MEMINFO.unpack(data)[_DROPS]) if len(data) == _MEMINFO.size else None
 
 
 def _closed(_: memoryview) -> int:

@@ -151,17 +151,17 @@ class Reports(Rows):
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
         super().__init__(capacity)
-        self.due: npt.NDArray[np.float64] = self.column("due", np.float64, fill=np.inf)
-        self.expected: npt.NDArray[np.int64] = self.column("expected", np.int64)
-        self.lost: npt.NDArray[np.int64] = self.column("lost", np.int64)
-        self.last_sr: npt.NDArray[np.int64] = self.column("last_sr", np.int64)
-        self.last_sr_at: npt.NDArray[np.float64] = self.column("last_sr_at", np.float64)
-        self.rtt: npt.NDArray[np.float64] = self.column("rtt", np.float64, fill=np.nan)
-        self.remote_lost: npt.NDArray[np.int64] = self.column("remote_lost", np.int64)
+        self.due: npt.NDArray[np.float64] = self.column("due", np.float64, fill=np.inf, kept=True)
+        self.expected: npt.NDArray[np.int64] = self.column("expected", np.int64, kept=True)
+        self.lost: npt.NDArray[np.int64] = self.column("lost", np.int64, kept=True)
+        self.last_sr: npt.NDArray[np.int64] = self.column("last_sr", np.int64, kept=True)
+        self.last_sr_at: npt.NDArray[np.float64] = self.column("last_sr_at", np.float64, kept=True)
+        self.rtt: npt.NDArray[np.float64] = self.column("rtt", np.float64, fill=np.nan, kept=True)
+        self.remote_lost: npt.NDArray[np.int64] = self.column("remote_lost", np.int64, kept=True)
         self.remote_jitter: npt.NDArray[np.float64] = self.column(
-            "remote_jitter", np.float64, fill=np.nan
+            "remote_jitter", np.float64, fill=np.nan, kept=True
         )
-        self.goodbye: npt.NDArray[np.bool_] = self.column("goodbye", np.bool_)
+        self.goodbye: npt.NDArray[np.bool_] = self.column("goodbye", np.bool_, kept=True)
         self._cname: dict[int, bytes] = {}
         self._random = random.Random(seed)  # noqa: S311 - spreads packets, guards nothing
 

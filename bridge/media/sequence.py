@@ -57,24 +57,32 @@ class Sequences(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.ssrc: npt.NDArray[np.int64] = self.column("ssrc", np.int64, fill=_NONE)
+        self.ssrc: npt.NDArray[np.int64] = self.column("ssrc", np.int64, fill=_NONE, kept=True)
         # Extended by the cycles: never wraps. Low 16 bits are the number on the wire.
-        self.highest: npt.NDArray[np.int64] = self.column("highest", np.int64)
-        self.base: npt.NDArray[np.int64] = self.column("base", np.int64)
+        self.highest: npt.NDArray[np.int64] = self.column("highest", np.int64, kept=True)
+        self.base: npt.NDArray[np.int64] = self.column("base", np.int64, kept=True)
         # Bit k: `highest - k` has been received.
-        self.seen: npt.NDArray[np.uint64] = self.column("seen", np.uint64)
-        self.received: npt.NDArray[np.int64] = self.column("received", np.int64)
-        self.leapt_to: npt.NDArray[np.int64] = self.column("leapt_to", np.int64, fill=_NONE)
-        self.candidate: npt.NDArray[np.int64] = self.column("candidate", np.int64, fill=_NONE)
-        self.candidate_next: npt.NDArray[np.int64] = self.column(
-            "candidate_next", np.int64, fill=_NONE
+        self.seen: npt.NDArray[np.uint64] = self.column("seen", np.uint64, kept=True)
+        self.received: npt.NDArray[np.int64] = self.column("received", np.int64, kept=True)
+        self.leapt_to: npt.NDArray[np.int64] = self.column(
+            "leapt_to", np.int64, fill=_NONE, kept=True
         )
-        self.octets: npt.NDArray[np.int64] = self.column("octets", np.int64)
+        self.candidate: npt.NDArray[np.int64] = self.column(
+            "candidate", np.int64, fill=_NONE, kept=True
+        )
+        self.candidate_next: npt.NDArray[np.int64] = self.column(
+            "candidate_next", np.int64, fill=_NONE, kept=True
+        )
+        self.octets: npt.NDArray[np.int64] = self.column("octets", np.int64, kept=True)
         # Of streams that have ended.
-        self.packets_before: npt.NDArray[np.int64] = self.column("packets_before", np.int64)
-        self.lost_before: npt.NDArray[np.int64] = self.column("lost_before", np.int64)
-        self.transit: npt.NDArray[np.float64] = self.column("transit", np.float64, fill=np.nan)
-        self.jitter: npt.NDArray[np.float64] = self.column("jitter", np.float64)
+        self.packets_before: npt.NDArray[np.int64] = self.column(
+            "packets_before", np.int64, kept=True
+        )
+        self.lost_before: npt.NDArray[np.int64] = self.column("lost_before", np.int64, kept=True)
+        self.transit: npt.NDArray[np.float64] = self.column(
+            "transit", np.float64, fill=np.nan, kept=True
+        )
+        self.jitter: npt.NDArray[np.float64] = self.column("jitter", np.float64, kept=True)
 
     def admit(
         self,

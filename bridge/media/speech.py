@@ -94,19 +94,44 @@ class Players(Rows):
         self.position: npt.NDArray[np.int64] = self.column("position", np.int64)
         # Samples to move on per sample played: 1, or 0 within silence.
         self.pace: npt.NDArray[np.int64] = self.column("pace", np.int64)
-        self.left: npt.NDArray[np.int64] = self.column("left", np.int64)
+        self.left: npt.NDArray[np.int64] = self.column("left", np.int64, kept=True)
+        # What plays, and which of its clips: only for who has to go on with it elsewhere.
+        self.play: npt.NDArray[np.int64] = self.column("play", np.int64, kept=True)
+        self.clip: npt.NDArray[np.int64] = self.column("clip", np.int64, kept=True)
         self.gain: npt.NDArray[np.float32] = self.column("gain", np.float32, fill=1)
         self._queues: dict[int, deque[Playing]] = {}
 
-    def start(self, row: int, playing: Playing) -> bool:
-        """Play, behind what the player already plays; return whether there was room for it."""
+    def start(self, row: int, playing: Playing, skip: int = 0) -> bool:
+        """Play, behind what the player already plays.
+
+        Args:
+            row: the player.
+            playing: the play.
+            skip: samples of it to leave out, if it begins now.
+
+        Returns:
+            Whether there was room for it.
+        """
         queue = self._queues.setdefault(row, deque())
         if len(queue) >= LONGEST_QUEUE:
             return False
         queue.append(playing)
         if len(queue) == 1:
             self._next_clip(row)
+            self._pass_over(row, playing, skip)
         return True
+
+    def _pass_over(self, row: int, playing: Playing, samples: int) -> None:
+        """Leave out so much of the play that has just begun."""
+        if playing.loop:
+            samples %= sum(length for _, length in playing.clips)
+        while samples > 0 and self.active[row]:
+            count = min(samples, int(self.left[row]))
+            self.position[row] += count * self.pace[row]
+            self.left[row] -= count
+            samples -= count
+            if not self.left[row]:
+                self._next_clip(row)
 
     def stop(self, row: int, play: int | None) -> bool:
         """Stop one play or (`None`) all; return whether there was one."""
@@ -126,6 +151,11 @@ class Players(Rows):
     def reset(self, row: int) -> None:
         """Make a row as new; what it played ends unheard."""
         self.stop(row, None)
+        self._queues.pop(row, None)
+        super().reset(row)
+
+    def drop(self, row: int) -> None:
+        """Forget what a player plays without a word: another process goes on with it."""
         self._queues.pop(row, None)
         super().reset(row)
 
@@ -181,6 +211,8 @@ class Players(Rows):
                 return
             playing.next_clip = 0
         start, length = playing.clips[playing.next_clip]
+        self.play[row] = playing.play
+        self.clip[row] = playing.next_clip
         playing.next_clip += 1
         silent = start == SILENCE
         self.active[row] = True
@@ -196,3 +228,4 @@ class Players(Rows):
         else:
             self.active[row] = False
             self.left[row] = 0
+            self.play[row] = 0

@@ -5,6 +5,7 @@ it; nothing else holds audio state. A *row* is a leg's place in every table, a *
 in the order of a tick (`seating`).
 """
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,11 +18,13 @@ from bridge.media.concealment import ComfortNoise
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.dtmf import Keys
 from bridge.media.hearing import Hearing
+from bridge.media.latching import source_key
 from bridge.media.legs import Legs, Rooms
 from bridge.media.levels import Levels
 from bridge.media.messages import Configure, Event, PlayFinished
 from bridge.media.outgoing import Outgoing
 from bridge.media.own_sockets import OwnSockets
+from bridge.media.page import StatePage, record_type
 from bridge.media.playout import PlayoutStore
 from bridge.media.rtcp import Reports
 from bridge.media.seating import Seating, seat
@@ -46,9 +49,11 @@ class Presence(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.heard: npt.NDArray[np.bool_] = self.column("heard", np.bool_)
-        self.last: npt.NDArray[np.float64] = self.column("last", np.float64)
-        self.quiet_told: npt.NDArray[np.int64] = self.column("quiet_told", np.int64)
+        self.heard: npt.NDArray[np.bool_] = self.column("heard", np.bool_, kept=True)
+        self.last: npt.NDArray[np.float64] = self.column("last", np.float64, kept=True)
+        self.quiet_told: npt.NDArray[np.int64] = self.column("quiet_told", np.int64, kept=True)
+        # `latching.source_key` of where its media comes from.
+        self.source: npt.NDArray[np.int64] = self.column("source", np.int64, kept=True)
         self.traced: npt.NDArray[np.bool_] = self.column("traced", np.bool_)
 
 
@@ -96,6 +101,7 @@ class State:
         # Legs are in it or out of it, speak or not: the seating must be made anew.
         self.moved = True
         self.seating: Seating = seat(self.legs, SILENCE_CODES)
+        self.page: StatePage | None = None
         self.ended = False
 
     def _tables(self) -> tuple[Rows, ...]:
@@ -118,29 +124,83 @@ class State:
 
     # --- rows and rooms -------------------------------------------------------------------------
 
-    def make_room(self) -> None:
-        """Grow every table, so that one more leg has a row."""
-        capacity = 2 * self.legs.capacity
+    def make_room(self, legs: int = 1) -> None:
+        """Grow every table where that is needed, so that so many more legs have a row."""
+        capacity = self.legs.capacity
+        while len(self.legs) + legs > capacity:
+            capacity *= 2
+        if capacity == self.legs.capacity:
+            return
         for table in self._tables():
             table.grow(capacity)
         self.transport.grow(capacity)
         self.moved = True
+        if self.page is not None:
+            self.page.lay_out(self.kept_tables(), time.monotonic())
 
     def clear_row(self, row: int) -> None:
         """Make a row as new in all tables that hold a leg's past; its plays end unheard."""
         for player in (self.foreground, self.background):
             player.reset(row)
-        for table in (
-            self.presence,
-            self.sequences,
-            self.store,
-            self.noise,
-            self.levels,
-            self.keys,
-            self.outgoing,
-            self.reports,
-        ):
+        for table in self._pasts().values():
             table.reset(row)
+
+    def _pasts(self) -> dict[str, Rows]:
+        """Return the tables that hold a leg's past, by name."""
+        return {
+            "presence": self.presence,
+            "sequences": self.sequences,
+            "store": self.store,
+            "noise": self.noise,
+            "levels": self.levels,
+            "keys": self.keys,
+            "outgoing": self.outgoing,
+            "reports": self.reports,
+        }
+
+    # --- what a successor goes on with ----------------------------------------------------------
+
+    def kept_tables(self) -> dict[str, Rows]:
+        """Return the tables whose kept columns make a leg's record, by name."""
+        return {
+            "legs": self.legs,
+            "counters": self.leg_counters,
+            "foreground": self.foreground,
+            "background": self.background,
+            **self._pasts(),
+        }
+
+    def beat(self, now: float) -> None:
+        """Show control that a tick begins."""
+        if self.page is not None:
+            self.page.beat(now)
+
+    def save(self, now: float) -> None:
+        """Write down where every leg stands."""
+        if self.page is not None:
+            self.page.save(now)
+
+    def records(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.void]:
+        """Return the records of legs: `(k,)` of `record_type`, for rows intp, `(k,)`."""
+        tables = self.kept_tables()
+        records = np.zeros(len(rows), record_type(tables))
+        for name, table in tables.items():
+            for column in table.kept:
+                records[f"{name}.{column}"] = getattr(table, column)[rows]
+        return records
+
+    def restore(self, rows: npt.NDArray[np.intp], records: npt.NDArray[np.void]) -> None:
+        """Go on where another process stood; plays are started anew by whoever hands legs over.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+            records: `(k,)` of `record_type`: their records.
+        """
+        for name, table in {"counters": self.leg_counters, **self._pasts()}.items():
+            for column in table.kept:
+                getattr(table, column)[rows] = records[f"{name}.{column}"]
+
+    # --- rooms ----------------------------------------------------------------------------------
 
     def enter(self, row: int, room: int) -> None:
         """Put a leg into a room, which exists from then on."""
@@ -177,7 +237,11 @@ class State:
         self.counters.jumped_ticks += ticks
         self.counters.jumped_leg_ticks += ticks * len(rows)
         self.store.jump(rows, ticks)
-        self.outgoing.jump(rows, ticks)
+        self.outgoing.run_on(rows, ticks)
+
+    def note_source(self, row: int) -> None:
+        """Keep where a leg's media comes from."""
+        self.presence.source[row] = source_key(self.transport.known(row))
 
     # --- prompts --------------------------------------------------------------------------------
 

@@ -33,7 +33,17 @@ QUIET_SECONDS: Final = 10
 
 LONG_WINDOW: Final = 10 * TICKS_PER_SECOND
 
-STAGES: Final = ("commands", "receive", "packets", "decode", "mix", "encode", "send", "rest")
+STAGES: Final = (
+    "commands",
+    "receive",
+    "packets",
+    "decode",
+    "mix",
+    "encode",
+    "save",
+    "send",
+    "rest",
+)
 """Parts of a tick whose time is measured, in their order."""
 
 TRACE_LINES: Final = 1000

@@ -8,6 +8,7 @@
     decode     playout rows -> samples, gaps filled      playout, codecs, concealment, levels
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing
     encode     samples -> octets                         codecs, outgoing
+    save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
     rest       RTCP, quiet sources, what is told         rtcp, telling
 
@@ -74,6 +75,7 @@ class Tick:
     def run(self) -> None:
         """Make one tick."""
         self._now = time.monotonic()
+        self._state.beat(self._now)
         started = time.perf_counter()
         stages: tuple[Callable[[], None], ...] = (
             self._take_commands,
@@ -82,6 +84,7 @@ class Tick:
             self._decode,
             self._mix,
             self._encode,
+            self._save,
             self._send,
             self._rest,
         )
@@ -136,6 +139,7 @@ class Tick:
         self._arrivals = state.transport.receive(self._number)
         for latched in state.transport.take_latched():
             leg = int(state.legs.leg[latched.row])
+            state.note_source(latched.row)
             state.put(SourceLatched(leg=leg, own_sdp=latched.own_sdp))
         state.settle()
 
@@ -288,6 +292,10 @@ class Tick:
         state = self._state
         codes = state.hearing.encode(state.seating, state.legs, self._positions, self._frames)
         state.outgoing.fill(state.seating, codes)
+
+    def _save(self) -> None:
+        # Before what is sent: whoever goes on from it repeats no sequence number.
+        self._state.save(self._now)
 
     def _send(self) -> None:
         self._state.transport.send()

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media.latching import Source
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import Outgoing
 from bridge.media.rtp import Arrivals
@@ -33,8 +34,14 @@ class Transport(Protocol):
     def grow(self, capacity: int) -> None:
         """Make place for so many rows."""
 
-    def open(self, row: int, media: LegMedia, fds: list[int]) -> None:
+    def open(self, row: int, media: LegMedia, fds: list[int], known: Source | None = None) -> None:
         """Take a leg's RTP and RTCP descriptors, which now belong to the transport.
+
+        Args:
+            row: the leg.
+            media: what was negotiated.
+            fds: the descriptors.
+            known: where its media came from in another process, which need not be proven again.
 
         Raises:
             OSError: they are no UDP sockets; they have been closed.
@@ -42,6 +49,10 @@ class Transport(Protocol):
 
     def change(self, row: int, media: LegMedia) -> None:
         """Apply what was negotiated anew."""
+
+    def known(self, row: int) -> Source | None:
+        """Return where a leg's media comes from, `None` before it was latched."""
+        ...
 
     def close(self, row: int) -> None:
         """Close a leg's sockets."""

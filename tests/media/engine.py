@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bridge.media.codecs import FRAME
 from bridge.media.control import ControlChannel
 from bridge.media.counters import Counters
+from bridge.media.latching import Source
 from bridge.media.messages import Command, Configure, Event, LegMedia, OpenLeg, Place
 from bridge.media.outgoing import HALF_PACKET, Outgoing
 from bridge.media.rtp import PACKET_ROW, Arrivals
@@ -166,6 +167,7 @@ class _Wires:
         self.waiting: list[tuple[int, bytes]] = []
         self.rtcp_waiting: list[tuple[int, bytes]] = []
         self.latched: list[Latched] = []
+        self.sources: dict[int, Source | None] = {}
         self.sent: dict[int, list[bytes]] = defaultdict(list)
         self.rtcp_sent: dict[int, list[bytes]] = defaultdict(list)
         self._plan: tuple[Seating, Outgoing] | None = None
@@ -173,14 +175,18 @@ class _Wires:
     def grow(self, capacity: int) -> None:
         self.reachable = np.resize(self.reachable, capacity)
 
-    def open(self, row: int, media: LegMedia, fds: list[int]) -> None:
+    def open(self, row: int, media: LegMedia, fds: list[int], known: Source | None = None) -> None:
         for fd in fds:
             os.close(fd)
+        self.sources[row] = known
         self.reachable[row] = media.remote_rtp is not None
         self.changed = True
 
     def change(self, row: int, media: LegMedia) -> None:  # noqa: ARG002 - nothing moves
         self.changed = True
+
+    def known(self, row: int) -> Source | None:
+        return self.sources.get(row)
 
     def close(self, row: int) -> None:
         self.reachable[row] = False
