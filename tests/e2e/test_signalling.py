@@ -256,11 +256,23 @@ def test_malformed_sip_does_not_touch_the_next_call(bridge: BridgeUnderTest) -> 
     for datagram in rotten:
         person.send_bytes(datagram)
     time.sleep(0.5)
-    for leftover in bridge.operate("status")["running_calls"]:
-        # One of the messages may have been good enough for a call; nobody acknowledges it.
-        assert leftover["conference"] is None
     room = bridge.room()
     bridge.caller("next").slip_in(bridge.number, room.guest_pin)
+    # Some of the messages were good enough for a call, and there is nobody at it.
+    answered = {ok.get("Call-ID"): ok for _, ok in person.responses if ok.status == 200}
+    for ok in answered.values():
+        end_unheld_call(person, ok)
+    bridge.wait_until(lambda: bridge.calls() == 1, 10, "what was no call to be over")
+
+
+def end_unheld_call(person: Caller, ok: Message) -> None:
+    """Send ACK and BYE for a 200 whose INVITE did not go through the phone's own bookkeeping."""
+    target = ok.get("Contact").strip("<>")
+    for cseq, method in ((ok.cseq, "ACK"), (ok.cseq + 1, "BYE")):
+        request = person.build(method, uri=target)
+        headers = {**dict(request.headers), "CSeq": f"{cseq} {method}"}
+        headers |= {name: ok.get(name) for name in ("From", "To", "Call-ID")}
+        person.send_bytes(Message(request.start, list(headers.items())).pack())
 
 
 def test_maxptime_below_20_is_honoured(bridge: BridgeUnderTest) -> None:

@@ -134,6 +134,8 @@ class Line:
             except BlockingIOError:
                 return
             except OSError:
+                if self._sock.fileno() < 0:
+                    return  # closed meanwhile by the test; it was ready before
                 data, source = b"", None
             if source:
                 self._source = source

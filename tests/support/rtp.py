@@ -462,6 +462,8 @@ class RtpStream:
             except BlockingIOError:
                 return
             except OSError:
+                if self.rtp.fileno() < 0:
+                    return  # closed meanwhile by the test; it was ready before
                 continue
             packet = Packet.parse(data)
             if packet is not None:
@@ -474,6 +476,8 @@ class RtpStream:
             except BlockingIOError:
                 return
             except OSError:
+                if self.rtcp.fileno() < 0:
+                    return
                 continue
 
     def recording(self, since: float = 0.0, until: float = float("inf")) -> Recording:
