@@ -24,7 +24,15 @@ __all__ = [
 
 
 class MediaError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package.
+
+    Attributes:
+        hint: what an administrator can do about it; empty where the message says it.
+        exit_code: what the ``dialin`` command ends with.
+    """
+
+    hint = ""
+    exit_code = 1
 
 
 class PortsExhausted(MediaError):  # noqa: N818 - named for the condition, as socket errors are

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
 from bridge.sip._library import Library
-from bridge.sip.errors import PortTakenError, SettingsError
+from bridge.sip.errors import PortTakenError, SettingsError, SipError
 
 __all__ = ["SELECT_LIMIT", "attach_udp", "bind_udp"]
 
@@ -20,7 +21,8 @@ def bind_udp(bind_ip: str, port: int) -> socket.socket:
     """Bind a UDP socket with a receive buffer for bursts of calls.
 
     Raises:
-        PortTakenError: it cannot be bound.
+        PortTakenError: somebody has the port.
+        SettingsError: the address is none of this machine, or the port is not ours to take.
     """
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -28,9 +30,25 @@ def bind_udp(bind_ip: str, port: int) -> socket.socket:
         udp.bind((bind_ip, port))
     except OSError as fault:
         udp.close()
-        why = fault.strerror or str(fault)
-        raise PortTakenError("UDP", bind_ip, port, why) from fault
+        raise _not_bound(bind_ip, port, fault) from fault
     return udp
+
+
+def _not_bound(bind_ip: str, port: int, fault: OSError) -> SipError:
+    """Tell a taken port from settings that fit another machine: what to do differs."""
+    if fault.errno == errno.EADDRNOTAVAIL:
+        return SettingsError(
+            f"sip.bind_ip is {bind_ip}, which is no address of this machine",
+            "`ip -4 address` lists those there are; 0.0.0.0 listens on all. Where NAT shows the"
+            " world another address, that one belongs into sip.public_address.",
+        )
+    if fault.errno in {errno.EACCES, errno.EPERM}:
+        return SettingsError(
+            f"cannot listen on UDP {bind_ip}:{port}: this user may not",
+            "Ports below 1024 are the system's: choose another with --port or sip.port (5060 is"
+            " usual), or set AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit file.",
+        )
+    return PortTakenError("UDP", bind_ip, port, fault.strerror or str(fault))
 
 
 def attach_udp(library: Library, endpoint: Any, udp: socket.socket, published: str) -> None:

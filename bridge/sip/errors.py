@@ -29,11 +29,23 @@ __all__ = [
 
 
 class SipError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package.
+
+    Attributes:
+        hint: what an administrator can do about it; empty where the message says it.
+        exit_code: what the ``dialin`` command ends with (``config.errors.ExitCode``).
+    """
+
+    hint = ""
+    exit_code = 1
 
 
 class LibraryError(SipError):
     """PJSIP's extension module cannot be used."""
+
+    hint = (
+        "`scripts/run --install` installs the locked version; `dialin doctor` names the one here."
+    )
 
 
 class LayoutMismatchError(LibraryError):
@@ -60,15 +72,26 @@ class PortTakenError(SipError):
 
     def __init__(self, transport: str, bind_ip: str, port: int, why: str) -> None:
         """Name the port and say what to do."""
-        super().__init__(
-            f"cannot listen on {transport} {bind_ip}:{port}: {why}; stop the program that holds"
-            f" the port (ss -lnp 'sport = :{port}') or choose another with --port"
+        super().__init__(f"cannot listen on {transport} {bind_ip}:{port}: {why}")
+        self.hint = (
+            f"Stop the program that holds the port (ss -lnp 'sport = :{port}'), or choose another"
+            " with --port or sip.port."
         )
         self.port = port
 
 
 class SettingsError(SipError):
-    """The SIP settings cannot work together."""
+    """The SIP settings cannot work here, or not together.
+
+    Args:
+        message: what was found and what was expected.
+        hint: what to do about it; empty where the message says it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        """Keep the message and the way out."""
+        super().__init__(message)
+        self.hint = hint
 
 
 class NotRunningError(SipError):
