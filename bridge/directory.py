@@ -11,7 +11,10 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+import structlog
+
 from bridge.sip import messages as sip
+from bridge.sip.errors import SettingsError
 from bridge.sip.trunks import TrunkTable
 from config import logging as log
 from dialplan import numbers, store
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from privacy.vault import Vault
 
 __all__ = ["Directory"]
+
+_log = structlog.get_logger("bridge.directory")
 
 
 class Directory:
@@ -124,8 +129,25 @@ class Directory:
         return trunk.refuse_status if trunk is not None else self._settings.sip.overload_status
 
     def trunk_table(self) -> TrunkTable:
-        """Return the trunks as the SIP room takes them."""
-        return TrunkTable(tuple(_sip_trunk(trunk) for trunk in self._now.trunks.values()))
+        """Return the trunks as the SIP room takes them.
+
+        `trunk add` refuses what clashes. Should two trunks clash all the same (a database edited by
+        hand, or written by an earlier release), the later one admits nobody, and the log says so:
+        the calls of all the others must not end for it. It keeps its place in the table, because an
+        empty table would open the door to private networks.
+        """
+        trunks: list[sip.Trunk] = []
+        for entry in self._now.trunks.values():
+            try:
+                trunk = _sip_trunk(entry)
+                TrunkTable((*trunks, trunk))
+            except (SettingsError, ValueError) as error:
+                _log.error(
+                    "trunk admits nobody, it clashes with another", trunk=entry.name, error=error
+                )
+                trunk = sip.Trunk(name=entry.name)
+            trunks.append(trunk)
+        return TrunkTable(trunks)
 
     def sizes(self) -> dict[str, int]:
         """Return how many there are of each."""

@@ -22,7 +22,12 @@ __all__ = ["TRUNK_OPERATIONS"]
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MANY_DIGITS: Final = re.compile(r"[0-9]{5}")
-_SERVER: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(:[0-9]{1,5})?")
+_SERVER: Final = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(:(?P<port>[0-9]{1,5}))?"
+)
+_PORTS: Final = range(1, 65536)
+_URI_USER: Final = re.compile(r"[A-Za-z0-9_.!~*'()&=+$,;?/-]{1,80}")
+"""What may stand before the @ of a SIP URI as it is (RFC 3261 section 25.1)."""
 
 
 def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
@@ -49,7 +54,7 @@ def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
     """
     row = Trunk(
         name=_name(name),
-        addresses=[_network(address) for address in addresses],
+        addresses=list(dict.fromkeys(_network(address) for address in addresses)),
         register_expires_s=required("expiry", register_expires_s, 60, 86400),
         register_transport=choice("transport", register_transport, ("udp", "tcp")),
         asserts_identity=bool(asserts_identity),
@@ -66,7 +71,7 @@ def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
         row.digest_ha1_sealed = context.vault.seal_secret(ha1, f"trunk-digest:{about}")
     if _all_or_none("--register", register_server, register_user, register_password):
         row.register_server = _server(register_server)
-        row.register_user = text("register user", register_user, 80)
+        row.register_user = _uri_user(register_user)
         row.register_password_sealed = context.vault.seal_secret(
             str(register_password), f"trunk-register:{about}"
         )
@@ -138,11 +143,26 @@ def _network(address: str) -> str:
 
 def _server(value: object) -> str:
     server = str(value)
-    if not _SERVER.fullmatch(server):
+    match = _SERVER.fullmatch(server)
+    if match is None or (match["port"] is not None and int(match["port"]) not in _PORTS):
         raise RefusedError(
-            f"registrar {server!r} is wrong; allowed: a host, or host:port", exit_code=2
+            f"registrar {server!r} is wrong; allowed: a host, or host:port with a port from 1 to "
+            "65535",
+            exit_code=2,
         )
     return server
+
+
+def _uri_user(value: object) -> str:
+    user = str(value)
+    if not _URI_USER.fullmatch(user):
+        raise RefusedError(
+            f"register user {user!r} is wrong; allowed: letters, digits and -_.!~*'()&=+$,;?/ of a "
+            "SIP address, 1 to 80",
+            "It is the part before the @ of the address that the provider gave.",
+            exit_code=2,
+        )
+    return user
 
 
 def _all_or_none(option: str, *values: str | None) -> bool:
@@ -171,6 +191,15 @@ def _check_free(session: Session, row: Trunk) -> None:
         taken = set(other.addresses) & set(row.addresses)
         if taken:
             raise RefusedError(f"{min(taken)} belongs to trunk {other.name!r} already")
+        if row.digest_user is not None and (row.digest_realm, row.digest_user) == (
+            other.digest_realm,
+            other.digest_user,
+        ):
+            raise RefusedError(
+                f"trunk {other.name!r} proves to be {row.digest_user!r} in the realm "
+                f"{row.digest_realm!r} already",
+                "Give each trunk a user, or a realm, of its own.",
+            )
 
 
 def _trunk(row: Trunk) -> dict[str, Any]:

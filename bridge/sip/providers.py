@@ -63,7 +63,7 @@ class Providers:
                 self._registrations.open(number, register, contact)
             except PjError as fault:
                 log.warning("sip registration impossible", trunk=name, status=fault.status)
-                self._report(registration.outcome(0, None, time.monotonic()))
+                self._report(registration.impossible())
                 continue
             self._open[number] = registration
         self.keep_house(time.monotonic())

@@ -76,6 +76,11 @@ class Registration:
         self.due = now + wait * (0.75 + self.chance() / 2)
         return self._say("refused" if state == "refused" else "trying", status or None, None)
 
+    def impossible(self) -> RegistrationChanged | None:
+        """Note that its addresses are malformed: no attempt will be made until they are changed."""
+        self.due = None
+        return self._say("refused", None, None)
+
     def ended(self) -> RegistrationChanged | None:
         """Note that the trunk is gone or the endpoint stops."""
         self.due = None
