@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from config.data_folder import DataFolder
+from config.database import told_if_unusable
 from config.errors import (
     AdministrationError,
     BridgeUnreachable,
@@ -125,6 +126,7 @@ def perform(
     Raises:
         UnknownOperation: There is none of that name.
         AdministrationError: It takes other arguments.
+        DatabaseError: The database is locked, full, read-only or damaged.
     """
     function = registry.get(operation)
     if function is None:
@@ -137,7 +139,10 @@ def perform(
             hint="The bridge that runs may be of another release than this command; restart it.",
             exit_code=ExitCode.USAGE,
         ) from error
-    return function(context, **arguments)
+    if not isinstance(context, AdminContext):
+        return function(context, **arguments)
+    with told_if_unusable(context.database.where):
+        return function(context, **arguments)
 
 
 def describe(error: BaseException) -> dict[str, Any] | None:

@@ -31,7 +31,8 @@ from sqlalchemy import (
     create_engine,
     event,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DatabaseError as SqlDatabaseError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from config.errors import DatabaseError, DatabaseNotReady, DatabaseTooNew
@@ -40,7 +41,15 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-__all__ = ["Base", "Database", "UtcDateTime", "open_database", "sqlite_engine", "utc_now"]
+__all__ = [
+    "Base",
+    "Database",
+    "UtcDateTime",
+    "open_database",
+    "sqlite_engine",
+    "told_if_unusable",
+    "utc_now",
+]
 
 BUSY_TIMEOUT_S = 5.0
 """How long a statement waits for another process's lock: longer than any transaction of ours."""
@@ -115,7 +124,9 @@ def sqlite_engine(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engi
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": busy_timeout_s}
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": busy_timeout_s},
+        hide_parameters=True,  # values of rows are in no message
     )
 
     @event.listens_for(engine, "connect")
@@ -173,7 +184,7 @@ class Database:
             with self.engine.connect().execution_options(reading=True) as connection:
                 return MigrationContext.configure(connection).get_current_revision()
         except DBAPIError as error:
-            raise self._unusable(error) from error
+            raise _unusable(self.where, error) from error
 
     def state(self) -> Literal["empty", "old", "current", "newer"]:
         """Compare the database's revision with what this release knows."""
@@ -228,7 +239,7 @@ class Database:
                 settings.attributes["connection"] = connection
                 (command.downgrade if backwards else command.upgrade)(settings, wanted)
         except DBAPIError as error:
-            raise self._unusable(error) from error
+            raise _unusable(self.where, error) from error
         return True
 
     @staticmethod
@@ -240,12 +251,34 @@ class Database:
         """Close every connection."""
         self.engine.dispose()
 
-    def _unusable(self, error: DBAPIError) -> DatabaseError:
-        return DatabaseError(
-            f"{self.where}: {error.orig}",
-            hint="Is it a database of this bridge, is its disk in order and not full, and does "
-            "another program hold a lock on it?",
-        )
+
+@contextlib.contextmanager
+def told_if_unusable(where: str) -> Iterator[None]:
+    """Turn what a disk, a lock or a damaged file does to a statement into words.
+
+    Faults of the program (a constraint, wrong SQL) stay what they are.
+
+    Args:
+        where: What messages call the database.
+
+    Raises:
+        DatabaseError: The database is locked, full, read-only or damaged.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        # A damaged file is a DatabaseError and none of its subclasses.
+        if isinstance(error, OperationalError) or type(error) is SqlDatabaseError:
+            raise _unusable(where, error) from error
+        raise
+
+
+def _unusable(where: str, error: DBAPIError) -> DatabaseError:
+    return DatabaseError(
+        f"{where}: {error.orig}",
+        hint="Is it a database of this bridge, is its disk in order and not full, and does "
+        "another program hold a lock on it?",
+    )
 
 
 def open_database(

@@ -6,12 +6,15 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import IntegrityError
 
 from config.administration import (
     AdminContext,
@@ -23,10 +26,12 @@ from config.administration import (
     perform,
 )
 from config.data_folder import DataFolder
+from config.database import Database, sqlite_engine
 from config.errors import (
     AdministrationError,
     BridgeUnreachable,
     ConfigError,
+    DatabaseError,
     DataFolderError,
     ExitCode,
     UnknownOperation,
@@ -173,7 +178,8 @@ def administration(settings: Settings, events: list[str] | None = None) -> Admin
         with pytest.raises(DataFolderError), DataFolder(settings.data_dir).locked():
             pass
         noted.append("opened")
-        yield AdminContext(None, None, settings)  # type: ignore[arg-type]  # no operation uses it
+        nothing = Database(create_engine("sqlite://"), "nowhere")
+        yield AdminContext(nothing, None, settings)
         noted.append("closed")
 
     return Administration(settings, REGISTRY, open_context)
@@ -247,3 +253,81 @@ def test_socket_that_one_may_not_use_says_whom_to_be(tmp_path: Path) -> None:
         finally:
             os.seteuid(0)
     assert "admin.group" in caught.value.hint
+
+
+# -- a database that says no -----------------------------------------------------------------------
+
+
+def write(context: AdminContext[None], statement: str = "INSERT INTO kept VALUES (27)") -> None:
+    """Change something, as an operation does."""
+    with context.database.session() as session:
+        session.connection().exec_driver_sql(statement)
+
+
+@pytest.fixture(name="kept")
+def table_of_one_row(tmp_path: Path) -> Path:
+    """A database with one table, in which 1 stands."""
+    path = tmp_path / "kept.sqlite"
+    engine = sqlite_engine(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE kept (value INTEGER UNIQUE)")
+        connection.exec_driver_sql("INSERT INTO kept VALUES (1)")
+    engine.dispose()
+    return path
+
+
+def perform_on(engine: Engine, operation: Callable[..., None]) -> None:
+    """Perform an operation on that database."""
+    database = Database(engine, "/srv/kept.sqlite")
+    try:
+        perform({"write": operation}, AdminContext(database, None, Settings()), "write", {})
+    finally:
+        database.close()
+
+
+def test_locked_database_is_told_in_words(kept: Path) -> None:
+    """Which one, and what to look for; not eighty lines of somebody else's code."""
+    holder = sqlite3.connect(kept, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseError, match=r"/srv/kept\.sqlite: database is locked") as caught:
+        perform_on(sqlite_engine(kept, busy_timeout_s=0.1), write)
+    assert "another program hold a lock" in caught.value.hint
+    holder.close()
+
+
+def test_read_only_database_is_told_in_words(kept: Path) -> None:
+    """A disk that the system mounted read-only after a fault."""
+    engine = create_engine(f"sqlite:///file:{kept}?mode=ro&uri=true")
+    with pytest.raises(DatabaseError, match="readonly database"):
+        perform_on(engine, write)
+
+
+def test_full_disk_is_told_in_words(kept: Path) -> None:
+    """SQLite's own limit stands in for the disk's."""
+
+    def fill(context: AdminContext[None]) -> None:
+        with context.database.session() as session:
+            session.connection().exec_driver_sql("PRAGMA max_page_count = 1")
+            session.connection().exec_driver_sql("CREATE TABLE more AS SELECT zeroblob(1000000)")
+
+    with pytest.raises(DatabaseError, match="full"):
+        perform_on(sqlite_engine(kept), fill)
+
+
+def test_fault_of_the_program_stays_one(kept: Path) -> None:
+    """A broken constraint is ours to mend: it is no matter of locks and disks."""
+
+    def twice(context: AdminContext[None]) -> None:
+        write(context, "INSERT INTO kept VALUES (1)")
+
+    with pytest.raises(IntegrityError):
+        perform_on(sqlite_engine(kept), twice)
+
+
+def test_values_of_rows_stand_in_no_message(kept: Path) -> None:
+    """What a statement was to write may be a number or a name."""
+    engine = sqlite_engine(kept)
+    with pytest.raises(IntegrityError) as caught, engine.begin() as connection:
+        connection.execute(text("INSERT INTO kept VALUES (:one), (1)"), {"one": 46701740605})
+    assert "46701740605" not in str(caught.value)
+    engine.dispose()
