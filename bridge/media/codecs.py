@@ -3,6 +3,8 @@
 Decoding looks two octets up at a time in a table of 65,536 pairs, which takes 60 % of the time of
 256 single entries. Encoding looks 16-bit samples up in a table of 65,536 codes, each the one whose
 value is nearest; halfway goes away from zero, as G.711's decision values have it.
+
+G.722 has an index here too, but no table: see `g722`.
 """
 
 from typing import Final
@@ -16,10 +18,12 @@ __all__ = [
     "CODECS",
     "DECODED_VALUES",
     "FRAME",
+    "G722",
     "PCMA",
     "PCMU",
     "SAMPLE_RATE",
     "SILENCE_CODES",
+    "TABLED",
     "codec_index",
     "decode",
     "encode",
@@ -27,15 +31,20 @@ __all__ = [
 
 SAMPLE_RATE: Final = 8000
 FRAME: Final = 160
-"""Samples of a tick (20 ms at 8 kHz), and octets of it in G.711."""
+"""Samples of a tick (20 ms at 8 kHz), and octets of it in G.711 and in G.722."""
 
 PCMU: Final = 0
 PCMA: Final = 1
-CODECS: Final[tuple[Codec, ...]] = ("PCMU", "PCMA")
+G722: Final = 2
+CODECS: Final[tuple[Codec, ...]] = ("PCMU", "PCMA", "G722")
 """Names by index; arrays hold the index."""
 
-SILENCE_CODES: Final = np.array([0xFF, 0xD5], np.uint8)
-"""The code of the smallest positive value, by codec index."""
+TABLED: Final = 2
+"""Codecs below this index are G.711: 8 kHz, by table."""
+
+SILENCE_CODES: Final = np.array([0xFF, 0xD5, 0xFE], np.uint8)
+"""The code of the smallest positive value, by codec index; of G.722 the smallest step in both
+bands, under which what the decoder predicts dies away the fastest."""
 
 
 def codec_index(codec: Codec) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
+from bridge.media.resample import WIDE_FRAME
 
 __all__ = ["FADE", "ComfortNoise"]
 
@@ -25,6 +26,14 @@ LOUDEST_FLOOR: Final = 104.0
 _FULL_SCALE: Final = 32768.0
 _NOISE_FRAMES: Final = 61  # prime, so that neighbours do not repeat each other's noise
 _FLOOR_RISE: Final = 1.002  # a frame; doubles in seven seconds
+
+
+def _white_noise(length: int) -> npt.NDArray[np.float32]:
+    """Return frames of white noise, each of RMS 1."""
+    white = np.random.default_rng(3389).standard_normal((_NOISE_FRAMES, length))
+    rms = np.sqrt(np.mean(white**2, axis=1, keepdims=True))
+    frames: npt.NDArray[np.float32] = (white / rms).astype(np.float32)
+    return frames
 
 
 class ComfortNoise(Rows):
@@ -42,8 +51,7 @@ class ComfortNoise(Rows):
         )
         self.floor: npt.NDArray[np.float32] = self.column("floor", np.float32, fill=-1, kept=True)
         self.concealed: npt.NDArray[np.int64] = self.column("concealed", np.int64, kept=True)
-        white = np.random.default_rng(3389).standard_normal((_NOISE_FRAMES, FRAME))
-        self._white = (white / np.sqrt(np.mean(white**2, axis=1, keepdims=True))).astype(np.float32)
+        self._white = {length: _white_noise(length) for length in (FRAME, WIDE_FRAME)}
         self._turn = 0
 
     def pause(self, rows: npt.NDArray[np.intp], level: npt.NDArray[np.uint8]) -> None:
@@ -84,7 +92,8 @@ class ComfortNoise(Rows):
             rows: intp, `(n,)`: the legs.
             missing: int64, `(n,)`: frames missing in a row, 0 where one came.
             blanked: bool, `(n,)`: frames that must be silent whatever came.
-            pcm: float32, `(n, 160)`: decoded frames; the last one heard where none came.
+            pcm: float32, `(n, 160)`, or `(n, 320)` at 16 kHz: decoded frames; the last one heard
+                where none came.
         """
         self._turn += 1
         gone = np.flatnonzero(missing)
@@ -101,6 +110,6 @@ class ComfortNoise(Rows):
             pcm[noisy[silent]] = 0
             sounding = noisy[~silent]
             frame = (rows[sounding] * 7 + self._turn) % _NOISE_FRAMES
-            pcm[sounding] = self._white[frame] * level[~silent][:, None]
+            pcm[sounding] = self._white[pcm.shape[1]][frame] * level[~silent][:, None]
         if blanked.any():
             pcm[blanked] = 0

@@ -2,14 +2,15 @@
 
 Most legs are done in bulk: speakers each with an encoding of their own, a room's listeners with one
 encoding they share. The rest is made apart and put over it: legs to whom something is played, and
-speakers whose codec is not the one most legs have.
+speakers whose codec is not the one most legs have. Legs that speak G.722 are left to `wideband`; of
+them this makes only what is played to them.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from bridge.media._rows import Rows
-from bridge.media.codecs import CODECS, FRAME, decode, encode
+from bridge.media.codecs import FRAME, TABLED, decode, encode
 from bridge.media.legs import Legs
 from bridge.media.mix import clip, hear_others, sum_rooms
 from bridge.media.playout import PlayoutStore, Reading
@@ -86,7 +87,8 @@ class Hearing(Rows):
             background: music.
 
         Returns:
-            Positions, intp `(k,)`, and what they hear, float32 `(k, 160)`, unclipped.
+            Positions, intp `(k,)`, and what they hear, float32 `(k, 160)`, unclipped; of legs that
+            speak G.722 only what is played to them.
         """
         front = np.flatnonzero(foreground.active)
         replaced = self.playing
@@ -111,6 +113,7 @@ class Hearing(Rows):
 
         frames = np.zeros((len(rows), FRAME), np.float32)
         hears = (legs.room[rows] >= 0) & legs.hears[rows] & ~replaced[rows]
+        hears &= legs.codec[rows] < TABLED
         speaking = hears & (positions < seating.speakers)
         frames[speaking] = self.heard[positions[speaking]]
         listening = hears & ~speaking
@@ -147,7 +150,7 @@ class Hearing(Rows):
         self.codes[seating.deaf] = seating.deaf_code[:, None]
         if len(positions):
             codecs = legs.codec[seating.order[positions]]
-            for codec in range(len(CODECS)):
+            for codec in range(TABLED):
                 chosen = np.flatnonzero(codecs == codec)
                 if len(chosen):
                     self.codes[positions[chosen]] = self._encode(codec, frames[chosen])

@@ -59,7 +59,7 @@ __all__ = [
     "UsePage",
 ]
 
-Codec: TypeAlias = Literal["PCMU", "PCMA"]
+Codec: TypeAlias = Literal["PCMU", "PCMA", "G722"]
 DtmfMethod: TypeAlias = Literal["rfc4733", "info", "inband"]
 PlayMode: TypeAlias = Literal["replace", "mix"]
 
@@ -71,7 +71,7 @@ class LegMedia(msgspec.Struct, frozen=True):
     """What an offer and answer agreed on for one leg.
 
     Args:
-        codec: the encoding of both directions, 8 kHz.
+        codec: the encoding of both directions: G.711 at 8 kHz, or G.722 at 16 kHz.
         payload_type: its RTP payload type, 0 to 127.
         dtmf_payload_type: of telephone-event (RFC 4733), `None` when not negotiated.
         cn_payload_type: of comfort noise (RFC 3389), 13 unless negotiated otherwise; `None` when

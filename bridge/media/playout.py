@@ -67,11 +67,13 @@ class Reading:
         index: intp: the row of `store` to hear: this frame's, or the last one heard before it.
         missing: int64: 0 where this frame came, else how many in a row have not.
         blanked: bool: nothing of this frame may be heard (a key is pressed).
+        came: bool: this frame came, blanked or not.
     """
 
     index: npt.NDArray[np.intp]
     missing: npt.NDArray[np.int64]
     blanked: npt.NDArray[np.bool_]
+    came: npt.NDArray[np.bool_]
 
 
 def _wrapped(difference: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -347,7 +349,7 @@ class PlayoutStore(Rows):
         self.heard_slot[order] = heard
         self.missing[order] = missing
         self.play_row[order] = play_row + 1
-        return Reading(order * SLOTS + heard, missing, blanked)
+        return Reading(order * SLOTS + heard, missing, blanked, came)
 
     def waited(self, row: int) -> tuple[float, float] | None:
         """Return the median and the longest wait of a leg's packets [ms], None before the first.

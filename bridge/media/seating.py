@@ -11,6 +11,9 @@ that order, so that rooms are contiguous and sums need no index::
 Speakers are in a room and heard by it; each hears the sum without itself. Listeners are in a room
 and only hear it: all of a room hear the same, which is encoded once per codec. A seating is made
 when someone joins, leaves, is placed or changes; a tick only reads it.
+
+Legs that speak G.722 have their place in the order like everybody, but are decoded and encoded
+apart (`wideband`).
 """
 
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media.codecs import CODECS, PCMU
+from bridge.media.codecs import CODECS, G722, PCMU, TABLED
 from bridge.media.legs import ALONE, Legs
 
 __all__ = ["Seating", "seat"]
@@ -39,14 +42,16 @@ class Seating:
         listener_room: `(listeners,)`: room of each.
         segment_start: `(k,)`: position of each room's first speaker.
         segment_room: `(k,)`: those rooms.
-        codec: the codec that most legs speak; the others are *strange* here.
+        codec: the G.711 codec that most legs speak; legs of the other one are *strange* here.
         strange_in: positions of speakers with another codec, by codec index.
         strange_out: positions with another codec, to be encoded apart.
-        listening_to: per codec: the rooms that have listeners of it, the listeners' positions,
-            and for each of them the index of its room in the first array.
+        listening_to: per codec of G.711: the rooms that have listeners of it, the listeners'
+            positions, and for each of them the index of its room in the first array.
         deaf: positions that hear no room: they hear silence, if nothing is played to them.
         deaf_code: uint8, as long as `deaf`: the code of silence for each.
         silent_rows: rows of legs that do not speak.
+        wide: positions of legs that speak G.722, ascending.
+        wide_speakers: how many of them are speakers; they come first.
     """
 
     order: _Index
@@ -64,6 +69,8 @@ class Seating:
     deaf: _Index
     deaf_code: npt.NDArray[np.uint8]
     silent_rows: _Index
+    wide: _Index
+    wide_speakers: int
 
     def __len__(self) -> int:
         return len(self.order)
@@ -95,14 +102,15 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     segment_room, segment_start = np.unique(speaker_room, return_index=True)
 
     codecs = legs.codec[order]
-    counts = np.bincount(codecs, minlength=len(CODECS))
-    codec = int(counts.argmax()) if len(order) else PCMU
-    strange = np.flatnonzero(codecs != codec)
+    counts = np.bincount(codecs, minlength=len(CODECS))[:TABLED]
+    codec = int(counts.argmax()) if counts.any() else PCMU
+    strange = np.flatnonzero((codecs != codec) & (codecs < TABLED))
+    wide = np.flatnonzero(codecs == G722)
     hearing = (legs.room[order] != ALONE) & legs.hears[order]
     deaf = np.flatnonzero(~hearing)
     listening = np.arange(speakers, speakers + listeners)
     listening_to = []
-    for index in range(len(CODECS)):
+    for index in range(TABLED):
         chosen = listening[codecs[listening] == index]
         if len(chosen):
             rooms, which = np.unique(legs.room[order[chosen]], return_inverse=True)
@@ -119,7 +127,7 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         codec=codec,
         strange_in=[
             (index, strange[(codecs[strange] == index) & (strange < speakers)])
-            for index in range(len(CODECS))
+            for index in range(TABLED)
             if index != codec
         ],
         strange_out=strange[strange < speakers],
@@ -127,4 +135,6 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         deaf=deaf,
         deaf_code=silence[codecs[deaf]],
         silent_rows=order[speakers:],
+        wide=wide,
+        wide_speakers=int((wide < speakers).sum()),
     )

@@ -31,6 +31,7 @@ from bridge.media.seating import Seating, seat
 from bridge.media.sequence import Sequences
 from bridge.media.speech import Bank, Players, Playing
 from bridge.media.transport import Transport
+from bridge.media.wideband import Wideband
 
 __all__ = ["FIRST_CAPACITY", "Presence", "State"]
 
@@ -91,6 +92,7 @@ class State:
         self.levels = Levels(capacity)
         self.keys = Keys(capacity)
         self.hearing = Hearing(capacity)
+        self.wideband = Wideband(capacity)
         self.outgoing = Outgoing(capacity)
         self.reports = Reports(capacity)
         self.bank = Bank.empty()
@@ -116,6 +118,7 @@ class State:
             self.levels,
             self.keys,
             self.hearing,
+            self.wideband,
             self.outgoing,
             self.reports,
             self.foreground,
@@ -154,6 +157,7 @@ class State:
             "noise": self.noise,
             "levels": self.levels,
             "keys": self.keys,
+            "wideband": self.wideband,
             "outgoing": self.outgoing,
             "reports": self.reports,
         }
@@ -226,6 +230,7 @@ class State:
         """Make seating and plan anew where legs or their addresses have changed."""
         if self.moved:
             self.seating = seat(self.legs, SILENCE_CODES)
+            self.wideband.plan(self.seating, self.legs, self.rooms.capacity)
         if self.moved or self.transport.changed:
             self.outgoing.plan(self.seating, self.legs, self.transport.reachable)
             self.transport.plan(self.seating, self.outgoing)

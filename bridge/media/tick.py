@@ -6,15 +6,16 @@
     receive    sockets -> rows of octets                 own_sockets, latching
     packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout
     decode     playout rows -> samples, gaps filled      playout, codecs, concealment, levels
-    mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing
-    encode     samples -> octets                         codecs, outgoing
+                                                         wideband, g722, resample
+    mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
+    encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
     rest       RTCP, quiet sources, what is told         rtcp, telling
 
-Everything is arrays over all legs; the only loops over legs are the socket calls. A stage that
-fails is counted and told once, and the next one runs: a fault in one leg's packet must not silence
-the others.
+Everything is arrays over all legs; the only loops over legs are the socket calls and G.722's. A
+stage that fails is counted and told once, and the next one runs: a fault in one leg's packet must
+not silence the others.
 """
 
 import time
@@ -221,6 +222,7 @@ class Tick:
         state = self._state
         state.keys.forget(rows)
         state.store.anchored[rows] = False
+        state.wideband.begin_streams(rows)
         for row in rows[~state.presence.heard[rows]].tolist():
             state.presence.heard[row] = True
             state.put(FirstMedia(leg=int(state.legs.leg[row]), at=self._now))
@@ -263,10 +265,11 @@ class Tick:
         n = seating.speakers
         rows = seating.order[:n]
         pcm = state.hearing.decode(seating, reading, store)
-        missing = reading.missing[:n]
-        state.noise.conceal(rows, missing, reading.blanked[:n] | ~state.legs.rx[rows], pcm)
+        came = reading.missing[:n] == 0
+        blanked = reading.blanked[:n] | ~state.legs.rx[rows]
+        missing = state.wideband.decode(seating, reading, store, state.noise, blanked, pcm)
+        state.noise.conceal(rows, missing, blanked, pcm)
         rms = frame_rms(pcm)
-        came = missing == 0
         state.noise.follow(rows[came], rms[came])
         self._tell_talkers(state.levels.follow(rows, rms))
         self._tell_talkers(state.levels.fall_silent(seating.silent_rows))
@@ -284,14 +287,18 @@ class Tick:
         """Give everybody the room without themselves, and what is played to them."""
         state = self._state
         state.hearing.mix(state.seating, state.chimes)
+        state.wideband.mix(state.hearing.rooms)
         self._positions, self._frames = state.hearing.play(
             state.seating, state.legs, state.foreground, state.background
         )
 
     def _encode(self) -> None:
         state = self._state
-        codes = state.hearing.encode(state.seating, state.legs, self._positions, self._frames)
-        state.outgoing.fill(state.seating, codes)
+        seating, hearing = state.seating, state.hearing
+        positions, frames = self._positions, self._frames
+        codes = hearing.encode(seating, state.legs, positions, frames)
+        state.wideband.encode(seating, positions, frames, hearing.playing, codes)
+        state.outgoing.fill(seating, codes)
 
     def _save(self) -> None:
         # Before what is sent: whoever goes on from it repeats no sequence number.

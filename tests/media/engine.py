@@ -53,7 +53,7 @@ PLAIN: Final = Configure(gate=False, agc=False, limiter=False)
 """What is said is heard as it is, to the sample."""
 
 _HEADER: Final = struct.Struct("!BBHII")
-_NUMBERS: Final = {"PCMU": g711.PCMU, "PCMA": g711.PCMA}
+_NUMBERS: Final = {"PCMU": g711.PCMU, "PCMA": g711.PCMA, "G722": 9}
 E = TypeVar("E")
 
 

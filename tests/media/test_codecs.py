@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bridge.media.codecs import CODECS, FRAME, PCMA, PCMU, SILENCE_CODES, decode, encode
+from bridge.media.codecs import FRAME, PCMA, PCMU, SILENCE_CODES, decode, encode
 from tests.support import g711
 
 NUMBERS = {PCMU: g711.PCMU, PCMA: g711.PCMA}
@@ -48,7 +48,7 @@ def test_what_was_decoded_is_encoded_again_without_loss(codec: int) -> None:
     assert decoded(codec, again) == decoded(codec, codes)
 
 
-@pytest.mark.parametrize("codec", range(len(CODECS)))
+@pytest.mark.parametrize("codec", [PCMU, PCMA])
 def test_silence_is_the_smallest_code_and_never_all_zero(codec: int) -> None:
     """Zero as µ-law's all ones, A-law's smallest positive value."""
     codes = np.empty((1, FRAME), np.uint8)

@@ -10,7 +10,7 @@ from bridge.media.messages import Codec, LegMedia
 from bridge.media.mix import clip, hear_others, sum_rooms
 from bridge.media.seating import Seating, seat
 
-CODECS = st.sampled_from(["PCMU", "PCMA"])
+CODECS = st.sampled_from(["PCMU", "PCMA", "G722"])
 PEOPLE = st.lists(
     st.tuples(st.integers(-1, 3), st.booleans(), st.booleans(), CODECS, st.booleans()), max_size=30
 )
@@ -42,7 +42,12 @@ def test_everybody_has_one_place_and_rooms_are_contiguous(people: list[Person]) 
     assert (np.diff(seating.speaker_room) >= 0).all()
     assert set(seating.silent_rows.tolist()) == set(rows) - set(speaking)
     listening = [
-        row for row in rows if people[row][0] >= 0 and people[row][2] and not people[row][1]
+        row
+        for row in rows
+        if people[row][0] >= 0
+        and people[row][2]
+        and not people[row][1]
+        and people[row][3] != "G722"
     ]
     told = [
         (int(seating.order[position]), int(rooms[which_room]), codec)
@@ -54,8 +59,13 @@ def test_everybody_has_one_place_and_rooms_are_contiguous(people: list[Person]) 
     )
     deaf = {row for row in rows if people[row][0] < 0 or not people[row][2]}
     assert set(seating.order[seating.deaf].tolist()) == deaf
-    codes = [0xFF if people[row][3] == "PCMU" else 0xD5 for row in seating.order[seating.deaf]]
+    silence = {"PCMU": 0xFF, "PCMA": 0xD5, "G722": 0xFE}
+    codes = [silence[people[row][3]] for row in seating.order[seating.deaf]]
     assert seating.deaf_code.tolist() == codes
+    wide = seating.order[seating.wide].tolist()
+    assert set(wide) == {row for row in rows if people[row][3] == "G722"}
+    assert set(wide[: seating.wide_speakers]) == set(speaking) & set(wide)
+    assert seating.codec < 2
 
 
 @settings(max_examples=200)

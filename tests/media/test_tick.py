@@ -308,7 +308,7 @@ FEW = (
     "np.unique(",
     "_one_of_each(",
     "range(int(",
-    "range(len(CODECS))",
+    "range(TABLED)",
     "enumerate(stages)",
     "seating.strange_in",
     "seating.listening_to",
@@ -333,11 +333,13 @@ FEW = (
         ("rtp", None),
         ("sequence", ("admit", "_advance", "_fill_gap", "_begin", "time")),
         ("playout", ("write", "_store", "_prepare", "_store_halves", "_store_octets", "read")),
-        ("concealment", None),
+        ("concealment", ("pause", "resume", "follow", "conceal")),
         ("levels", None),
         ("mix", None),
         ("hearing", None),
         ("outgoing", None),
+        ("resample", ("convert",)),
+        ("wideband", ("decode", "mix", "_add_plays")),
     ],
 )
 def test_no_stage_loops_over_legs(module: str, functions: tuple[str, ...] | None) -> None:

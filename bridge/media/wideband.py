@@ -1,0 +1,244 @@
+"""Legs that speak G.722: decoded, mixed and encoded at 16 kHz, and heard by everybody.
+
+A room has a mix per rate in use. The narrow one is everybody's: what wideband legs say goes into it
+at 8 kHz. The wide one is made where a wideband leg hears a room::
+
+    wide speaker   decode -> 16 kHz ──────────────────────────┬───────────> minus self -> encode
+                        └─> down ─> 8 kHz                     │  wide mix
+                                      │                       │
+    narrow speaker decode -> 8 kHz ───┴─> sum of the room ────┼───────────> minus self -> encode
+                                          less the wide legs ─┴ up (once a room)
+
+So a wideband leg's own sound never passes a filter before it is taken out of what the leg hears:
+sum minus self is exact at both rates. Levels, speech, keys and whatever else looks at a leg's sound
+see its 8 kHz. Where no leg speaks G.722, nothing here is done.
+
+What is played to a leg is of 8 kHz and brought to 16 kHz for it.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import FRAME, G722
+from bridge.media.concealment import ComfortNoise
+from bridge.media.g722 import Coders, decode, encode
+from bridge.media.legs import Legs
+from bridge.media.mix import clip
+from bridge.media.playout import PlayoutStore, Reading
+from bridge.media.resample import WIDE_FRAME, Down, Up
+from bridge.media.seating import Seating
+
+__all__ = ["Wideband"]
+
+_Index = npt.NDArray[np.intp]
+_Sound = npt.NDArray[np.float32]
+
+_NOBODY: Final = np.empty(0, np.intp)
+_SILENCE: Final = np.empty((0, WIDE_FRAME), np.float32)
+
+
+class Wideband(Rows):
+    """The wideband legs.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.last: npt.NDArray[np.int16] = self.column("last", np.int16, WIDE_FRAME)
+        self.ringing: npt.NDArray[np.bool_] = self.column("ringing", np.bool_)
+        self._coders = Coders(capacity)
+        self._down = Down(capacity)
+        self._plays = Up(capacity)
+        self._rooms = Up(1)
+        self._parts: tuple[Rows, ...] = (self._coders, self._down, self._plays)
+        # Of the plan; each index array is of positions unless it says otherwise.
+        self._speaking = _NOBODY
+        self._speaking_rows = _NOBODY
+        self._segment_start = _NOBODY
+        self._segment_room = _NOBODY
+        self._hearing_rooms = _NOBODY
+        self._room_place = _NOBODY
+        self._wide_rows = _NOBODY
+        self._hears = _NOBODY
+        self._hears_place = _NOBODY
+        # Of the tick. `mixed`: what each hears of its room, by place in `seating.wide`.
+        self._pcm = _SILENCE
+        self._narrow = _SILENCE[:, :FRAME]
+        self.mixed = _SILENCE
+
+    def grow(self, capacity: int) -> None:
+        """Add rows."""
+        for part in self._parts:
+            part.grow(capacity)
+        super().grow(capacity)
+
+    def reset(self, row: int) -> None:
+        """Make a row as new."""
+        for part in self._parts:
+            part.reset(row)
+        super().reset(row)
+
+    @property
+    def has_coder(self) -> npt.NDArray[np.bool_]:
+        """Rows that hold a decoder and an encoder, bool, `(legs,)`."""
+        return self._coders.has
+
+    # --- who ------------------------------------------------------------------------------------
+
+    def plan(self, seating: Seating, legs: Legs, rooms: int) -> None:
+        """Take a new seating in.
+
+        Args:
+            seating: who sits where.
+            legs: who hears, in which room.
+            rooms: room indices in use are below this.
+        """
+        wide = seating.wide
+        rows = seating.order[wide]
+        for row in np.flatnonzero(self._coders.has & (legs.codec != G722)).tolist():
+            self.reset(row)
+        for row in rows[~self._coders.has[rows]].tolist():
+            self.reset(row)
+            self._coders.begin(row)
+        speakers = seating.wide_speakers
+        self._speaking = wide[:speakers]
+        self._speaking_rows = rows[:speakers]
+        spoken = legs.room[self._speaking_rows]
+        self._segment_room, self._segment_start = np.unique(spoken, return_index=True)
+        inside = (legs.room[rows] >= 0) & legs.hears[rows]
+        self._wide_rows = rows
+        self._hears = np.flatnonzero(inside)
+        room_of = legs.room[rows[self._hears]]
+        self._hearing_rooms = np.unique(room_of)
+        if rooms > self._rooms.capacity:
+            self._rooms.grow(2 * rooms)
+        forgotten = np.ones(self._rooms.capacity, np.bool_)
+        forgotten[self._hearing_rooms] = False
+        self._rooms.tail[forgotten] = 0
+        self._room_place = np.full(self._rooms.capacity, -1, np.intp)
+        self._room_place[self._hearing_rooms] = np.arange(len(self._hearing_rooms))
+        self._hears_place = self._room_place[room_of]
+
+    def begin_streams(self, rows: _Index) -> None:
+        """Decode afresh what comes from these rows: another device sends."""
+        for row in rows[self._coders.has[rows]].tolist():
+            self._coders.begin_decoding(row)
+
+    # --- what they say --------------------------------------------------------------------------
+
+    def decode(
+        self,
+        seating: Seating,
+        reading: Reading,
+        store: PlayoutStore,
+        noise: ComfortNoise,
+        blanked: npt.NDArray[np.bool_],
+        pcm: _Sound,
+    ) -> npt.NDArray[np.int64]:
+        """Decode what the wideband speakers say, fill their gaps, and bring it to 8 kHz.
+
+        Args:
+            seating: who sits where.
+            reading: the rows of the store to hear.
+            store: the store.
+            noise: fills gaps.
+            blanked: bool, `(speakers,)`: frames that must be silent whatever came.
+            pcm: float32, `(speakers, 160)`: gets their frames at 8 kHz.
+
+        Returns:
+            int64, `(speakers,)`: frames missing in a row, 0 for those whose gaps are filled here.
+        """
+        missing = reading.missing[: seating.speakers]
+        speaking, rows = self._speaking, self._speaking_rows
+        if not len(speaking):
+            self._pcm = _SILENCE
+            return missing
+        # A decoder follows what came even where it must not be heard.
+        came = np.flatnonzero(reading.came[speaking])
+        frames = store.octets.reshape(-1, FRAME)[reading.index[speaking[came]]]
+        self.last[rows[came]] = decode(self._coders.decoders(rows[came]), frames)
+        self._pcm = self.last[rows].astype(np.float32)
+        noise.conceal(rows, missing[speaking], blanked[speaking], self._pcm)
+        self._narrow = self._down.convert(rows, self._pcm)
+        pcm[speaking] = self._narrow
+        filled = missing.copy()
+        filled[speaking] = 0
+        return filled
+
+    # --- what they hear -------------------------------------------------------------------------
+
+    def mix(self, rooms: _Sound) -> None:
+        """Sum each room that a wideband leg hears, and take each speaker out.
+
+        Args:
+            rooms: float32, `(rooms, 160)`: the rooms' sums at 8 kHz, wideband legs among them.
+        """
+        hearing = self._hearing_rooms
+        if not len(hearing):
+            self.mixed = _SILENCE
+            return
+        narrow = rooms[hearing]
+        place, starts = self._room_place[self._segment_room], self._segment_start
+        heard = place >= 0
+        place = place[heard]
+        if len(place):
+            narrow[place] -= np.add.reduceat(self._narrow, starts, axis=0)[heard]
+        sums = self._rooms.convert(hearing, narrow)
+        if len(place):
+            sums[place] += np.add.reduceat(self._pcm, starts, axis=0)[heard]
+        mixed = np.zeros((len(self._wide_rows), WIDE_FRAME), np.float32)
+        mixed[self._hears] = sums[self._hears_place]
+        own = self._hears[self._hears < len(self._speaking)]
+        mixed[own] -= self._pcm[own]
+        self.mixed = mixed
+
+    def encode(
+        self,
+        seating: Seating,
+        positions: _Index,
+        frames: _Sound,
+        replaced: npt.NDArray[np.bool_],
+        codes: npt.NDArray[np.uint8],
+    ) -> None:
+        """Add what is played, clip and encode.
+
+        Args:
+            seating: who sits where.
+            positions: intp, `(k,)`: positions that something is played to, narrow ones too.
+            frames: float32, `(k, 160)`: what is played to them, for wideband legs alone.
+            replaced: bool, `(legs,)`: rows that hear what is played to them instead of their room.
+            codes: uint8, `(n, 160)`, by position: gets the wideband legs' codes.
+        """
+        rows = self._wide_rows
+        if not len(rows):
+            return
+        sound = self.mixed if len(self.mixed) else np.zeros((len(rows), WIDE_FRAME), np.float32)
+        sound[replaced[rows]] = 0
+        self._add_plays(seating, positions, frames, sound)
+        samples = np.empty(sound.shape, np.int16)
+        clip(sound, samples)
+        coders = [self._coders.encoder(row) for row in rows.tolist()]
+        codes[seating.wide] = encode(coders, samples)
+
+    def _add_plays(
+        self, seating: Seating, positions: _Index, frames: _Sound, sound: _Sound
+    ) -> None:
+        """Bring what is played to 16 kHz, to the last sample in the filter."""
+        rows = self._wide_rows
+        played = np.zeros((len(rows), FRAME), np.float32)
+        place = np.full(len(seating), -1, np.intp)
+        place[seating.wide] = np.arange(len(rows))
+        mine = place[positions]
+        chosen = mine >= 0
+        played[mine[chosen]] = frames[chosen]
+        sounding = np.zeros(len(rows), np.bool_)
+        sounding[mine[chosen]] = True
+        due = np.flatnonzero(sounding | self.ringing[rows])
+        if len(due):
+            sound[due] += self._plays.convert(rows[due], played[due])
+            self.ringing[rows] = sounding
