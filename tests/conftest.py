@@ -1,8 +1,10 @@
-"""What every test stands on: only loopback answers."""
+"""What every test stands on: only loopback answers, and no test is failed for being slow."""
 
 import ipaddress
 import sys
 from typing import Any
+
+from hypothesis import HealthCheck, settings
 
 # The events of PEP 578 that carry an address or a host name to be reached.
 _TO_ADDRESS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -16,6 +18,11 @@ class BeyondLoopbackError(RuntimeError):
 def pytest_configure() -> None:
     """Refuse every address and host name that is not loopback, for the whole run."""
     sys.addaudithook(_refuse_beyond_loopback)
+    # The machines are shared: an example that takes long says nothing about the code.
+    settings.register_profile(
+        "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("shared machine")
 
 
 def _refuse_beyond_loopback(event: str, arguments: tuple[Any, ...]) -> None:
