@@ -18,6 +18,7 @@ from bridge.media.concealment import ComfortNoise
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.dtmf import Keys
 from bridge.media.hearing import Hearing
+from bridge.media.inband import Inband
 from bridge.media.latching import source_key
 from bridge.media.legs import Legs, Rooms
 from bridge.media.levels import Levels
@@ -91,6 +92,7 @@ class State:
         self.noise = ComfortNoise(capacity)
         self.levels = Levels(capacity)
         self.keys = Keys(capacity)
+        self.inband = Inband(capacity)
         self.hearing = Hearing(capacity)
         self.wideband = Wideband(capacity)
         self.outgoing = Outgoing(capacity)
@@ -117,6 +119,7 @@ class State:
             self.noise,
             self.levels,
             self.keys,
+            self.inband,
             self.hearing,
             self.wideband,
             self.outgoing,
@@ -157,6 +160,7 @@ class State:
             "noise": self.noise,
             "levels": self.levels,
             "keys": self.keys,
+            "inband": self.inband,
             "wideband": self.wideband,
             "outgoing": self.outgoing,
             "reports": self.reports,

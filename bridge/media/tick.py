@@ -7,6 +7,7 @@
     packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout
     decode     playout rows -> samples, gaps filled      playout, codecs, concealment, levels
                                                          wideband, g722, resample
+               keys that come as tones taken out         inband, tones
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
     encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
@@ -37,11 +38,12 @@ from bridge.media.messages import (
     SourceLatched,
     TalkSpurt,
 )
-from bridge.media.playout import WINDOW_TICKS
+from bridge.media.playout import WINDOW_TICKS, Reading
 from bridge.media.rtcp import MalformedRtcp, read_compound
 from bridge.media.rtp import Arrivals, Headers, Kind, parse
 from bridge.media.state import State
 from bridge.media.telling import STAGES, Teller
+from bridge.media.tones import KEYS
 
 __all__ = ["Tick"]
 
@@ -243,6 +245,9 @@ class Tick:
             pressed = state.keys.tell(row, leg, digit, "rfc4733", self._now)
             if pressed is not None:
                 state.put(pressed)
+        if len(begins):
+            rows, codes = events.rows[begins], events.code[begins]
+            state.inband.note_events(rows, codes, state.store, state.legs.codec)
         state.store.blank(
             events.rows,
             (events.timestamp + events.duration) & 0xFFFF_FFFF,
@@ -265,16 +270,29 @@ class Tick:
         n = seating.speakers
         rows = seating.order[:n]
         pcm = state.hearing.decode(seating, reading, store)
-        came = reading.missing[:n] == 0
         blanked = reading.blanked[:n] | ~state.legs.rx[rows]
         missing = state.wideband.decode(seating, reading, store, state.noise, blanked, pcm)
         state.noise.conceal(rows, missing, blanked, pcm)
+        self._take_tones(reading, pcm)
+        came = reading.missing[:n] == 0
         rms = frame_rms(pcm)
         state.noise.follow(rows[came], rms[came])
         self._tell_talkers(state.levels.follow(rows, rms))
         self._tell_talkers(state.levels.fall_silent(seating.silent_rows))
         if self._number % WINDOW_TICKS == 0:
             store.adjust(seating.order, state.levels.talking)
+
+    def _take_tones(self, reading: Reading, pcm: npt.NDArray[np.float32]) -> None:
+        """Tell the keys that come as tones, and let nobody hear them."""
+        state = self._state
+        rows = state.inband.listen(
+            state.legs, state.seating, reading, state.store, state.wideband, pcm
+        )
+        for row in rows.tolist():
+            leg, digit = int(state.legs.leg[row]), KEYS[int(state.inband.pair[row])]
+            pressed = state.keys.tell(row, leg, digit, "inband", self._now)
+            if pressed is not None:
+                state.put(pressed)
 
     def _tell_talkers(self, rows: _Rows) -> None:
         if len(rows):

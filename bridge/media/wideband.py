@@ -50,6 +50,7 @@ class Wideband(Rows):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.last: npt.NDArray[np.int16] = self.column("last", np.int16, WIDE_FRAME)
+        self.held: _Sound = self.column("held", np.float32, WIDE_FRAME)
         self.ringing: npt.NDArray[np.bool_] = self.column("ringing", np.bool_)
         self._coders = Coders(capacity)
         self._down = Down(capacity)
@@ -59,6 +60,7 @@ class Wideband(Rows):
         # Of the plan; each index array is of positions unless it says otherwise.
         self._speaking = _NOBODY
         self._speaking_rows = _NOBODY
+        self._speaking_place = np.full(capacity, -1, np.intp)
         self._segment_start = _NOBODY
         self._segment_room = _NOBODY
         self._hearing_rooms = _NOBODY
@@ -108,6 +110,8 @@ class Wideband(Rows):
         speakers = seating.wide_speakers
         self._speaking = wide[:speakers]
         self._speaking_rows = rows[:speakers]
+        self._speaking_place = np.full(legs.capacity, -1, np.intp)
+        self._speaking_place[self._speaking_rows] = np.arange(speakers)
         spoken = legs.room[self._speaking_rows]
         self._segment_room, self._segment_start = np.unique(spoken, return_index=True)
         inside = (legs.room[rows] >= 0) & legs.hears[rows]
@@ -169,6 +173,39 @@ class Wideband(Rows):
         filled = missing.copy()
         filled[speaking] = 0
         return filled
+
+    def narrow(self, rows: _Index, octets: npt.NDArray[np.uint8]) -> _Sound:
+        """Decode, at 8 kHz, what legs say that are no speakers: somebody looks for their keys.
+
+        Args:
+            rows: intp, `(k,)`: the legs, whose frames came.
+            octets: uint8, `(k, 160)`: the frames.
+        """
+        sound = decode(self._coders.decoders(rows), octets)
+        return self._down.convert(rows, sound.astype(np.float32))
+
+    def begin_holding(self, rows: _Index) -> None:
+        """Hold nothing of these legs."""
+        self.held[rows] = 0
+
+    def hold_back(self, rows: _Index, silent: npt.NDArray[np.bool_], narrow: _Sound) -> None:
+        """Let speakers be heard a frame later.
+
+        Args:
+            rows: intp, `(k,)`: those that are held back, of whatever codec.
+            silent: bool, `(k,)`: of whom the frame before must not be heard at all.
+            narrow: float32, `(k, 160)`: what is heard of them at 8 kHz.
+        """
+        place = self._speaking_place[rows]
+        mine = np.flatnonzero(place >= 0)
+        if not len(mine):
+            return
+        place, legs = place[mine], rows[mine]
+        before = self.held[legs]
+        before[silent[mine]] = 0
+        self.held[legs] = self._pcm[place]
+        self._pcm[place] = before
+        self._narrow[place] = narrow[mine]
 
     # --- what they hear -------------------------------------------------------------------------
 

@@ -264,7 +264,10 @@ def _open(media: MediaProcess, trial: Trial, far_ports: list[int]) -> list[int]:
     for leg, far_port in enumerate(far_ports, 1):
         pair = open_pair(HOST, *PORTS)
         description = LegMedia(
-            codec=coding.codec, payload_type=coding.payload_type, remote_rtp=(HOST, far_port)
+            codec=coding.codec,
+            payload_type=coding.payload_type,
+            dtmf_payload_type=101,
+            remote_rtp=(HOST, far_port),
         )
         opening = OpenLeg(leg=leg, media=description, ssrc=leg, cname=f"bench{leg}")
         media.tell(opening, (pair.rtp.fileno(), pair.rtcp.fileno()))

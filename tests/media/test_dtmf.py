@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from bridge.media.counters import LegCounters
 from bridge.media.dtmf import DIGITS, PAIRING_SECONDS, EventPackets, Keys
 from bridge.media.legs import Legs
-from bridge.media.messages import DtmfMethod, LegMedia
+from bridge.media.messages import DigitPressed, DtmfMethod, LegMedia
 from bridge.media.rtp import parse
-from tests.media.engine import EVENT, Rtp, arrivals
+from tests.media.engine import EVENT, Engine, Rtp, Sender, arrivals, still
 
 CLOCK = st.sampled_from([0, 2**31 - 400, 2**32 - 900])
 
@@ -130,6 +130,64 @@ def test_what_is_no_digit_is_odd() -> None:
     assert events.ended.tolist() == [True]
     assert events.duration.tolist() == [320]
     assert odd.tolist() == [0, 0, 0]
+
+
+@dataclass
+class _Phone:
+    """One leg that keys a sequence: what it sends in each tick, of which some is lost."""
+
+    wanted: str
+    ticks: list[list[Rtp]]
+
+
+def _phone(number: int, rng: np.random.Generator, loss: float) -> _Phone:
+    """Key a random sequence as phones do, with audio before, between and after."""
+    sender = Sender(ssrc=0x0200_0000 + number, timestamp=int(rng.integers(0, 1 << 32)))
+    sender.sequence = int(rng.integers(0, 1 << 16))
+    markers, running = bool(rng.integers(2)), bool(rng.integers(2))
+    sent = [[sender.audio(still())] for _ in range(4)]
+    wanted = ""
+    for _ in range(int(rng.integers(4, 12))):
+        code, length = int(rng.integers(16)), int(rng.integers(4, 16))
+        packets = [
+            sender.key(code, 160 * (k + 1), marker=markers and k == 0) for k in range(length)
+        ] + [sender.key(code, 160 * length, ended=True) for _ in range(3)]
+        # Three end packets one a tick, or all in the tick in which the key is let go.
+        cut = [[packet] for packet in packets] if running else [[each] for each in packets[:length]]
+        if not running:
+            cut[-1] += packets[length:]
+        here = [bool(keep) for keep in rng.random(len(packets)) >= loss]
+        wanted += DIGITS[code] if any(here) else ""
+        left = iter(here)
+        sent += [[packet for packet in tick if next(left)] for tick in cut]
+        sender.timestamp += 160 * len(cut)
+        for _ in range(int(rng.integers(2, 10))):
+            audio = sender.audio(still())
+            sent.append([audio] if rng.random() >= loss else [])
+    return _Phone(wanted, sent)
+
+
+def test_each_key_of_a_thousand_sequences_is_told_once_under_loss() -> None:
+    """RFC 4733 with 20 % of all packets lost, with and without marker: no key more, none less."""
+    rng = np.random.default_rng(4733)
+    phones = [_phone(number, rng, 0.2) for number in range(1, 1001)]
+    with Engine(capacity=1024) as engine:
+        for leg in range(1, 1001):
+            engine.open(leg)
+            if leg % 50 == 0:
+                engine.run()
+
+        def arrive(tick: int) -> None:
+            for leg, phone in enumerate(phones, 1):
+                if tick < len(phone.ticks):
+                    engine.feed(leg, *phone.ticks[tick])
+
+        engine.run(max(len(phone.ticks) for phone in phones), arrive)
+        told = dict.fromkeys(range(1, 1001), "")
+        for pressed in engine.told(DigitPressed):
+            told[pressed.leg] += pressed.digit
+    wrong = [leg for leg, phone in enumerate(phones, 1) if told[leg] != phone.wanted]
+    assert wrong == []
 
 
 METHODS: tuple[DtmfMethod, DtmfMethod] = ("rfc4733", "info")

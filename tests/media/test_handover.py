@@ -34,6 +34,7 @@ from bridge.media.ports import open_pair
 from bridge.media.rtcp import read_compound
 from bridge.media.telling import Teller
 from tests.media.engine import Engine, Rtp, Sender, coded, loud, still
+from tests.support.dtmf import tones
 
 BANK = loud(3, 100).reshape(-1)
 HOST = "127.0.0.1"
@@ -95,6 +96,21 @@ def test_a_leg_goes_on_where_a_dead_process_left_it(view: StateView) -> None:
         assert counted.packets_tx == 27
         assert counted.lost == 0
         assert successor.told(FirstMedia) == []
+
+
+def test_a_key_held_down_as_a_tone_is_not_pressed_again(view: StateView) -> None:
+    """The press was told by the process that died; the tone goes on in its successor."""
+    with Engine() as dead, Engine() as successor:
+        use(dead, view)
+        sender = dead.open(4)
+        dead.run()
+        held = np.round(tones("9", 400)).astype(np.int16).reshape(-1, FRAME)
+        dead.run(10, lambda number: dead.feed(4, sender.say(held[number])))
+        successor.command(OpenLegs(legs=[handed(view, 4, room=None)]), fds=2)
+        successor.run()
+        successor.run(10, lambda number: successor.feed(4, sender.say(held[10 + number])))
+        assert [event.digit for event in dead.told(DigitPressed)] == ["9"]
+        assert successor.told(DigitPressed) == []
 
 
 def test_what_was_lost_while_nobody_listened_is_counted(view: StateView) -> None:

@@ -309,6 +309,9 @@ FEW = (
     "_one_of_each(",
     "range(int(",
     "range(TABLED)",
+    "range(BLOCKS)",
+    "enumerate((0, _GROUP))",
+    "(0, _LONG - FRAME)",
     "enumerate(stages)",
     "seating.strange_in",
     "seating.listening_to",
@@ -339,6 +342,8 @@ FEW = (
         ("hearing", None),
         ("outgoing", None),
         ("resample", ("convert",)),
+        ("inband", None),
+        ("tones", ("find_pairs", "_measure", "verify", "blocks_of")),
         ("wideband", ("decode", "mix", "_add_plays")),
     ],
 )
