@@ -253,9 +253,11 @@ def main(seed: int, count: int, journal: Path | None = None) -> None:
     rng = Random(seed)
     dice = Random(seed + 1)
 
+    over = False
+
     def policy(desk: Desk, call: IncomingCall) -> None:
         chance = dice.random()
-        if chance < 0.85:
+        if over or chance < 0.85:
             desk.accept(call)
         elif chance < 0.95:
             desk.endpoint.refuse(call.call, dice.choice((404, 486, 503)))
@@ -275,6 +277,7 @@ def main(seed: int, count: int, journal: Path | None = None) -> None:
                 stranger.socket.close()
                 stranger = Caller(desk.address)
         stranger.socket.close()
+        over = True
         with Caller(desk.address) as caller:
             caller.dial()
             caller.hang_up()
