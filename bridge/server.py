@@ -33,6 +33,7 @@ from bridge.media.ports import open_pair
 from bridge.sip.messages import (
     CallConfirmed,
     CallEnded,
+    Codec,
     DigitByInfo,
     EndpointFailed,
     IncomingCall,
@@ -59,6 +60,13 @@ if TYPE_CHECKING:
     from privacy.vault import Vault
 
 __all__ = ["Bridge"]
+
+CODECS: Final[dict[str, tuple[Codec, ...]]] = {
+    "prefer": ("G722", "PCMU", "PCMA"),
+    "accept": ("PCMU", "PCMA", "G722"),
+    "off": ("PCMU", "PCMA"),
+}
+"""Codecs by the setting `media.wideband`, best first."""
 
 GOODBYE_S: Final = 6.0
 """How long callers may be told goodbye at the end of the bridge before they are cut."""
@@ -174,7 +182,7 @@ class Bridge:
         self.legs[call.leg] = call
         self.records.leg_opened(call)
         self.traces.call_begun(call)
-        self.sip.accept(call.call, LocalMedia(rtp_port=pair.port))
+        self.sip.accept(call.call, LocalMedia(pair.port, codecs=CODECS[media.wideband]))
         call.begin()
 
     def _refuse(self, incoming: IncomingCall, verdict: admission.Refused) -> None:

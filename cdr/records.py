@@ -140,7 +140,7 @@ class LegClosed(Struct, frozen=True, tag=True):
         cause: Why, as one constant word (``normal``, ``no_pin``, ``gone``, ...).
         sip_status: SIP status that ended it, if one did.
         q850: Cause of the ``Reason`` header (RFC 3326), ours or theirs.
-        codec: ``PCMU`` or ``PCMA``.
+        codec: ``PCMU``, ``PCMA`` or ``G722``.
         quality: How its media were.
     """
 

@@ -131,6 +131,11 @@ class MediaSettings:
     quiet_limit_s: float = _setting(
         kinds.number(60, 86400), 7200.0, "seconds without RTP after which the leg ends"
     )
+    wideband: str = _setting(
+        kinds.choice("prefer", "accept", "off"),
+        "prefer",
+        "G.722: wherever it is offered, only where the other side likes it best, or never",
+    )
     gate: bool = _setting(kinds.boolean(), True, "keep what is no speech out of the mix")  # noqa: FBT003 - the default of a setting
     agc: bool = _setting(kinds.boolean(), True, "bring all talkers to one level")  # noqa: FBT003 - the default of a setting
     target_dbov: float = _setting(

@@ -17,7 +17,7 @@ from typing import Literal
 from bridge.sip.errors import BadDescriptionError
 from bridge.sip.hygiene import find_fault
 from bridge.sip.messages import Transport, Trunk
-from bridge.sip.sdp import Description, canonical, common_codecs, parse, without_loopback
+from bridge.sip.sdp import Description, canonical, parse, without_loopback
 from bridge.sip.trunks import Admission
 from bridge.sip.wire import Message, body_part
 
@@ -299,7 +299,7 @@ def usable_codecs(verdict: Verdict) -> bool:
     if not verdict.has_offer:
         return True
     taken = verdict.offer.audio() if verdict.offer is not None else None
-    return taken is not None and bool(common_codecs(taken, ("PCMU", "PCMA")))
+    return taken is not None and bool(taken.codecs())
 
 
 def _refusal(message: Message, status: int, reason: str) -> Verdict:

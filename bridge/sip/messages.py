@@ -45,7 +45,7 @@ __all__ = [
     "Trunk",
 ]
 
-Codec = Literal["PCMU", "PCMA"]
+Codec = Literal["PCMU", "PCMA", "G722"]
 Transport = Literal["udp", "tcp"]
 RegistrationState = Literal["trying", "registered", "refused", "unregistered"]
 
@@ -149,13 +149,14 @@ class LocalMedia:
         rtp_port: even port of the call's RTP socket; RTCP is the next one.
         ip: IPv4 address to put in ``c=``; None leaves it to the endpoint (``public_address``, else
             the local address from which the caller is reached).
-        codecs: codecs offered or accepted, best first.
+        codecs: codecs offered or accepted, best first. G.722 in the first place is taken wherever
+            it is offered; among the rest the other side's order decides (RFC 3264 section 6.1).
         ptime_ms: packet time we ask for.
     """
 
     rtp_port: int
     ip: str | None = None
-    codecs: tuple[Codec, ...] = ("PCMU", "PCMA")
+    codecs: tuple[Codec, ...] = ("G722", "PCMU", "PCMA")
     ptime_ms: int = 20
 
 

@@ -36,8 +36,11 @@ __all__ = [
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
-_STATIC: dict[int, str] = {0: "PCMU", 8: "PCMA", 13: "CN"}  # RFC 3551, table 4
-_KNOWN = {"PCMU", "PCMA", "TELEPHONE-EVENT", "CN"}
+# RFC 3551, table 4. G.722 is written with a clock of 8000 although it samples at 16 kHz: an erratum
+# of RFC 1890 that stays for compatibility (section 4.5.2).
+_STATIC: dict[int, str] = {0: "PCMU", 8: "PCMA", 9: "G722", 13: "CN"}
+_CODECS: dict[str, Codec] = {name: name for name in get_args(Codec)}
+_KNOWN = {*_CODECS, "TELEPHONE-EVENT", "CN"}
 _PROFILES = {"RTP/AVP", "RTP/AVPF"}
 _MEDIA_LINES = 16  # PJMEDIA_MAX_SDP_MEDIA
 _LINES = 400
@@ -87,7 +90,7 @@ class Media:
 
     def codecs(self) -> list[Format]:
         """Return the audio codecs of ours on this line, in its order."""
-        return [item for item in self.formats if item.name in get_args(Codec)]
+        return [item for item in self.formats if item.name in _CODECS]
 
     def named(self, name: str) -> Format | None:
         """Return the first format of a name, None without one."""
@@ -280,6 +283,13 @@ def common_codecs(media: Media, codecs: Sequence[Codec]) -> list[Format]:
     return [item for item in media.codecs() if item.name in codecs]
 
 
+def _chosen(media: Media, codecs: Sequence[Codec]) -> Format | None:
+    """Return the codec that we answer with: G.722 where we prefer it, else the line's first."""
+    common = common_codecs(media, codecs)
+    wideband = media.named("G722")
+    return wideband if wideband and codecs[0] == "G722" else next(iter(common), None)
+
+
 # -- writing ---------------------------------------------------------------------------------------
 
 
@@ -376,12 +386,12 @@ def build_answer(offer: Description, media: LocalMedia, address: str, session: i
         BadDescriptionError: no audio line that we can take.
     """
     taken = offer.audio()
-    codecs = common_codecs(taken, media.codecs) if taken else []
-    if taken is None or not codecs:
+    codec = _chosen(taken, media.codecs) if taken else None
+    if taken is None or codec is None:
         raise BadDescriptionError(
             "no_common_codec", "the offer has no audio line with a codec of ours"
         )
-    formats = [codecs[0]]
+    formats = [codec]
     extras = (taken.named("TELEPHONE-EVENT"), taken.named("CN"))
     formats += [extra for extra in extras if extra is not None]
     direction = _ANSWER_DIRECTION[taken.direction]
@@ -431,7 +441,7 @@ def negotiated(local: str, remote: str) -> NegotiatedMedia:
     may_receive = ours.direction in ("sendrecv", "recvonly")
     rtcp_port, rtcp_address = theirs.rtcp or (min(theirs.port + 1, 65535), "")
     return NegotiatedMedia(
-        codec="PCMU" if codec.name == "PCMU" else "PCMA",
+        codec=_CODECS[codec.name],
         payload_type=codec.payload_type,
         dtmf_payload_type=events.payload_type if events else None,
         cn_payload_type=noise.payload_type if noise else None,

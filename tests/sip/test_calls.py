@@ -72,7 +72,7 @@ def test_events_of_a_call_come_in_order_and_its_end_once(desk: Desk) -> None:
 
 
 def test_an_invite_without_an_offer_gets_ours_in_the_200(desk: Desk) -> None:
-    """A late offer carries PCMU, PCMA, telephone-event and comfort noise; the ACK answers it."""
+    """A late offer has all our codecs, telephone-event and comfort noise; the ACK answers it."""
     with Caller(desk.address) as caller:
         caller.say("INVITE")
         ok = caller.expect(200, "INVITE")
@@ -81,7 +81,7 @@ def test_an_invite_without_an_offer_gets_ours_in_the_200(desk: Desk) -> None:
         caller.hang_up()
     assert not incoming.has_offer
     assert incoming.codecs_ok
-    assert f"m=audio {RTP_PORT} RTP/AVP 0 8 101 13" in ok.body
+    assert f"m=audio {RTP_PORT} RTP/AVP 9 0 8 101 13" in ok.body
     assert negotiated.media.codec == "PCMA"
     assert negotiated.media.remote_port == 41002
     assert negotiated.media.dtmf_payload_type == 101
@@ -110,8 +110,8 @@ def test_an_ack_without_the_answer_to_our_offer_ends_the_call(
 def test_the_callers_first_codec_of_ours_is_taken(desk: Desk) -> None:
     """The offerer's order decides (RFC 3264 section 6.1); what we do not know is left out."""
     offer = sdp(
-        formats="18 9 8 0 97",
-        lines=("a=rtpmap:97 telephone-event/8000", "a=rtpmap:9 G722/8000"),
+        formats="18 3 8 0 97",
+        lines=("a=rtpmap:97 telephone-event/8000", "a=rtpmap:3 GSM/8000"),
     )
     with Caller(desk.address) as caller:
         ok = caller.dial(offer)
@@ -120,6 +120,38 @@ def test_the_callers_first_codec_of_ours_is_taken(desk: Desk) -> None:
     assert f"m=audio {RTP_PORT} RTP/AVP 8 97" in ok.body
     assert negotiated.media.codec == "PCMA"
     assert negotiated.media.dtmf_payload_type == 97
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_g722_is_agreed_on_wherever_the_caller_has_it(desk: Desk, *, late: bool) -> None:
+    """Before G.711 though offered last (RFC 3551, table 4); in answer to a late offer too."""
+    wideband = ("a=rtpmap:101 telephone-event/8000", "a=rtpmap:9 G722/8000")
+    with Caller(desk.address) as caller:
+        if late:
+            caller.say("INVITE")
+            ok = caller.expect(200, "INVITE")
+            caller.acknowledge(ok, sdp(formats="9 101", lines=wideband))
+        else:
+            ok = caller.dial(sdp(formats="8 0 9 101", lines=wideband))
+        _, negotiated = desk.call_is_up()
+        caller.hang_up()
+    assert f"m=audio {RTP_PORT} RTP/AVP 9 " in ok.body
+    assert (negotiated.media.codec, negotiated.media.payload_type) == ("G722", 9)
+    assert negotiated.media.dtmf_payload_type == 101
+
+
+def test_a_reinvite_changes_between_g711_and_g722_and_back(desk: Desk) -> None:
+    """Each change is told once, with the payload type that belongs to it."""
+    wideband = ("a=rtpmap:101 telephone-event/8000", "a=rtpmap:9 G722/8000")
+    with Caller(desk.address) as caller:
+        caller.dial(sdp(formats="0 101"))
+        desk.call_is_up()
+        caller.dial(sdp(formats="9 101", lines=wideband, version=2))
+        caller.dial(sdp(formats="0 101", version=3))
+        desk.wait(MediaNegotiated, 3)
+        caller.hang_up()
+    told = [(event.media.codec, event.media.payload_type) for event in desk.of(MediaNegotiated)]
+    assert told == [("PCMU", 0), ("G722", 9), ("PCMU", 0)]
 
 
 def test_comfort_noise_is_answered_where_it_is_offered(desk: Desk) -> None:
@@ -290,7 +322,7 @@ def test_a_reinvite_without_an_offer_gets_one(desk: Desk) -> None:
         caller.acknowledge(ok, sdp(41700, "8 101"))
         media = desk.wait(MediaNegotiated, 2)[1].media
         caller.hang_up()
-    assert "RTP/AVP 0 8 101" in ok.body
+    assert "RTP/AVP 9 0 8 101" in ok.body
     assert (media.codec, media.remote_port, media.on_hold) == ("PCMA", 41700, False)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.server import CODECS
 from bridge.sip.errors import BadDescriptionError
 from bridge.sip.messages import IncomingCall, LocalMedia, MediaNegotiated
 from bridge.sip.sdp import (
@@ -173,12 +174,60 @@ def test_packet_time_from_maxptime(maxptime: int | None, ptime: int) -> None:
     assert negotiated(answer, offer).ptime_ms == ptime
 
 
+@pytest.mark.parametrize(
+    ("wideband", "formats", "codec"),
+    [
+        ("prefer", "0 8 9 101", "G722"),
+        ("prefer", "9 0 8 101", "G722"),
+        ("prefer", "8 0 101", "PCMA"),
+        ("accept", "0 8 9 101", "PCMU"),
+        ("accept", "9 0 8 101", "G722"),
+        ("off", "9 8 0 101", "PCMA"),
+    ],
+)
+def test_the_setting_says_when_wideband_is_taken(wideband: str, formats: str, codec: str) -> None:
+    """Preferred wherever it is offered, or by the other side's order, or not at all."""
+    offer = sdp(formats=formats, more=("a=rtpmap:9 G722/8000",))
+    ours = LocalMedia(RTP_PORT, codecs=CODECS[wideband])
+    answer = build_answer(parse(offer), ours, "127.0.0.1", 7)
+    media = negotiated(answer, canonical(parse(offer)))
+    assert media.codec == codec
+    assert media.payload_type == {"PCMU": 0, "PCMA": 8, "G722": 9}[codec]
+    assert len(parse(answer).media[0].codecs()) == 1
+
+
+def test_g722_is_written_with_the_clock_of_8000_that_stands_in_its_rfc() -> None:
+    """RFC 3551 section 4.5.2: G722/8000; another clock under that number is none of ours."""
+    offer = build_offer(LocalMedia(RTP_PORT), "127.0.0.1", 5)
+    assert "RTP/AVP 9 0 8 101 13\r\n" in offer
+    assert "a=rtpmap:9 G722/8000\r\n" in offer
+    wrong = sdp(formats="9 0", more=("a=rtpmap:9 G722/16000",))
+    answer = build_answer(parse(wrong), LocalMedia(RTP_PORT), "127.0.0.1", 7)
+    assert negotiated(answer, wrong).codec == "PCMU"
+
+
+def test_an_offer_of_g722_alone_is_refused_where_it_is_off() -> None:
+    """There is no codec in common, and nothing else is answered instead."""
+    offer = parse(sdp(formats="9 101", more=("a=rtpmap:9 G722/8000",)))
+    with pytest.raises(BadDescriptionError):
+        build_answer(offer, LocalMedia(RTP_PORT, codecs=CODECS["off"]), "127.0.0.1", 7)
+
+
+@pytest.mark.parametrize(
+    ("answered", "codec"), [("9 101", "G722"), ("0 101", "PCMU"), ("8 9 101", "PCMA")]
+)
+def test_a_late_offer_is_answered_with_what_the_caller_chose(answered: str, codec: str) -> None:
+    """An INVITE without an offer gets ours with all codecs; the answer decides."""
+    offer = build_offer(LocalMedia(RTP_PORT), "127.0.0.1", 5)
+    assert negotiated(offer, sdp(formats=answered)).codec == codec
+
+
 def test_our_offer_can_be_answered_by_ourselves() -> None:
-    """What we offer is in our own grammar, and leads to PCMU with events and comfort noise."""
+    """What we offer is in our own grammar, and leads to G.722 with events and comfort noise."""
     offer = build_offer(LocalMedia(RTP_PORT), "127.0.0.1", 5)
     answer = build_answer(parse(offer), LocalMedia(RTP_PORT + 2), "127.0.0.1", 6)
     media = negotiated(offer, answer)
-    assert (media.codec, media.dtmf_payload_type, media.cn_payload_type) == ("PCMU", 101, 13)
+    assert (media.codec, media.dtmf_payload_type, media.cn_payload_type) == ("G722", 101, 13)
     assert media.remote_port == RTP_PORT + 2
 
 
@@ -196,6 +245,9 @@ LINES = st.sampled_from(
         "a=rtpmap:101 telephone-event/8000",
         "a=rtpmap:100 PCMA/8000/1",
         "a=rtpmap:0 PCMU/8000",
+        "m=audio 41000 RTP/AVP 9 0",
+        "a=rtpmap:9 G722/8000",
+        "a=rtpmap:9 G722/16000",
         "a=rtpmap:",
         "a=ptime:20",
         "a=ptime:x",
