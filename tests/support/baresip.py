@@ -22,7 +22,7 @@ from tests.support.signals import RATE, Samples, read_wav, write_wav
 
 __all__ = ["Baresip"]
 
-_MODULES = ("g711.so", "aufile.so", "aubridge.so", "sndfile.so", "account.so", "menu.so")
+_MODULES = ("g711.so", "g722.so", "aufile.so", "aubridge.so", "sndfile.so", "account.so", "menu.so")
 
 
 class Baresip:
@@ -32,9 +32,12 @@ class Baresip:
         folder: An empty folder for its configuration and sound.
         speech: What its microphone hears, from the moment a call is up; int16, 8 kHz.
         name: The user part of its address.
+        wideband: It has G.722, before G.711, and its microphone and loudspeaker are of 16 kHz.
     """
 
-    def __init__(self, folder: Path, speech: Samples, name: str = "baresip") -> None:
+    def __init__(
+        self, folder: Path, speech: Samples, name: str = "baresip", *, wideband: bool = False
+    ) -> None:
         program = shutil.which("baresip")
         if program is None:
             message = "baresip is missing: apt-get install baresip (scripts/test does it)"
@@ -42,8 +45,9 @@ class Baresip:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         # aufile ends the call with its file: a minute of silence follows what is said.
-        silence = np.zeros(60 * RATE, dtype=np.int16)
-        write_wav(folder / "speech.wav", np.concatenate((speech, silence)))
+        rate = 2 * RATE if wideband else RATE
+        silence = np.zeros(60 * rate, dtype=np.int16)
+        write_wav(folder / "speech.wav", np.concatenate((speech, silence)), rate)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port: int = probe.getsockname()[1]
@@ -56,8 +60,8 @@ class Baresip:
             f"audio_source aufile,{folder / 'speech.wav'}",
             "audio_player aubridge,loudspeaker",
             "audio_alert aubridge,bell",
-            "ausrc_srate 8000",
-            "auplay_srate 8000",
+            f"ausrc_srate {rate}",
+            f"auplay_srate {rate}",
             "ausrc_channels 1",
             "auplay_channels 1",
             "audio_level no",
@@ -71,9 +75,8 @@ class Baresip:
             f"snd_path {folder}",
         ]
         (folder / "config").write_text("\n".join(lines) + "\n")
-        (folder / "accounts").write_text(
-            f"<sip:{name}@127.0.0.1>;regint=0;audio_codecs=PCMU/8000/1,PCMA/8000/1\n"
-        )
+        codecs = ("G722/16000/1," if wideband else "") + "PCMU/8000/1,PCMA/8000/1"
+        (folder / "accounts").write_text(f"<sip:{name}@127.0.0.1>;regint=0;audio_codecs={codecs}\n")
         (folder / "contacts").write_text("")
         self._log = (folder / "baresip.log").open("wb")
         self._process = subprocess.Popen(
@@ -205,12 +208,21 @@ class Baresip:
         Returns:
             int16, 8 kHz.
         """
+        return read_wav(self._dump())
+
+    def heard_wide(self) -> Samples:
+        """Return what came out of a wideband phone's loudspeaker: int16, 16 kHz."""
+        data = self._dump().read_bytes()
+        body = data[data.index(b"data") + 8 :]
+        return np.frombuffer(body[: len(body) // 2 * 2], "<i2").astype(np.int16)
+
+    def _dump(self) -> Path:
         dumps = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_mtime)
         if not dumps:
             found = sorted(path.name for path in self.folder.iterdir())
             message = f"baresip recorded nothing; its folder holds {found}"
             raise FileNotFoundError(message)
-        return read_wav(dumps[-1])
+        return dumps[-1]
 
     def close(self) -> None:
         """End the process."""
