@@ -26,7 +26,7 @@ from bridge.media.messages import Configure
 from bridge.operations import CHANGING, OPERATIONS
 from bridge.records import Records
 from bridge.server import Bridge
-from bridge.sip.endpoint import SipEndpoint
+from bridge.sip.endpoint import SipEndpoint, look_for_port
 from bridge.sip.messages import SipSettings
 from bridge.supervisor import MediaSupervisor
 from bridge.traces import Traces
@@ -103,6 +103,8 @@ def engine_options(settings: MediaSettings) -> Configure:
 async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIterator[Bridge]:
     """Start every part in order, and stop what was started in the opposite one."""
     loop = asyncio.get_running_loop()
+    # Most starts that fail fail here: let them leave the data folder as it was.
+    await asyncio.to_thread(look_for_port, _sip_settings(settings))
     async with contextlib.AsyncExitStack() as stack:
         recorder = Recorder.from_settings(settings, context.vault)
         await asyncio.to_thread(recorder.start)

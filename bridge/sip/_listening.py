@@ -1,4 +1,4 @@
-"""Bind the SIP port for UDP, with errors that say what to do, and hand it to PJSIP."""
+"""Bind the SIP port, with errors that say what to do, and hand UDP's socket to PJSIP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from bridge.sip._library import Library
 from bridge.sip.errors import PortTakenError, SettingsError, SipError
 
-__all__ = ["SELECT_LIMIT", "attach_udp", "bind_udp"]
+__all__ = ["SELECT_LIMIT", "attach_udp", "bind_tcp", "bind_udp"]
 
 SELECT_LIMIT = 1024
 """FD_SETSIZE: PJSIP's ``select`` cannot watch a descriptor at or above it."""
@@ -30,11 +30,28 @@ def bind_udp(bind_ip: str, port: int) -> socket.socket:
         udp.bind((bind_ip, port))
     except OSError as fault:
         udp.close()
-        raise _not_bound(bind_ip, port, fault) from fault
+        raise _not_bound("UDP", bind_ip, port, fault) from fault
     return udp
 
 
-def _not_bound(bind_ip: str, port: int, fault: OSError) -> SipError:
+def bind_tcp(bind_ip: str, port: int) -> socket.socket:
+    """Bind a TCP socket, not yet listening.
+
+    Raises:
+        PortTakenError: somebody has the port.
+        SettingsError: the address is none of this machine, or the port is not ours to take.
+    """
+    tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tcp.bind((bind_ip, port))
+    except OSError as fault:
+        tcp.close()
+        raise _not_bound("TCP", bind_ip, port, fault) from fault
+    return tcp
+
+
+def _not_bound(transport: str, bind_ip: str, port: int, fault: OSError) -> SipError:
     """Tell a taken port from settings that fit another machine: what to do differs."""
     if fault.errno == errno.EADDRNOTAVAIL:
         return SettingsError(
@@ -44,11 +61,11 @@ def _not_bound(bind_ip: str, port: int, fault: OSError) -> SipError:
         )
     if fault.errno in {errno.EACCES, errno.EPERM}:
         return SettingsError(
-            f"cannot listen on UDP {bind_ip}:{port}: this user may not",
+            f"cannot listen on {transport} {bind_ip}:{port}: this user may not",
             "Ports below 1024 are the system's: choose another with --port or sip.port (5060 is"
             " usual), or set AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit file.",
         )
-    return PortTakenError("UDP", bind_ip, port, fault.strerror or str(fault))
+    return PortTakenError(transport, bind_ip, port, fault.strerror or str(fault))
 
 
 def attach_udp(library: Library, endpoint: Any, udp: socket.socket, published: str) -> None:

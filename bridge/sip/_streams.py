@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bridge.sip._library import Library
+from bridge.sip._listening import bind_tcp
 from bridge.sip.errors import PortTakenError
 from bridge.sip.framing import Framer, FramingError
 
@@ -122,10 +123,8 @@ class Streams:
         Raises:
             PortTakenError: the port cannot be bound.
         """
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = bind_tcp(bind_ip, port)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((bind_ip, port))
             listener.listen(_BACKLOG)
         except OSError as fault:
             listener.close()

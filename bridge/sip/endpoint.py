@@ -28,6 +28,7 @@ import structlog
 from bridge.sip._agent import Agent
 from bridge.sip._invites import Invites
 from bridge.sip._library import load
+from bridge.sip._listening import bind_tcp, bind_udp
 from bridge.sip._questions import Questions
 from bridge.sip._registrations import Registrations
 from bridge.sip.errors import NotRunningError, SettingsError, SipError
@@ -47,7 +48,7 @@ from bridge.sip.switchboard import Switchboard
 from bridge.sip.trace import Trace
 from bridge.sip.trunks import Admission, TrunkTable
 
-__all__ = ["SipEndpoint"]
+__all__ = ["SipEndpoint", "look_for_port"]
 
 _POLL_MS = 250  # the wake-up ends it sooner; PJSIP's own timers bound it too
 _HOUSE_S = 1.0
@@ -57,6 +58,18 @@ _START_S = 30.0
 log = structlog.get_logger(__name__)
 
 _in_use = threading.Lock()
+
+
+def look_for_port(settings: SipSettings) -> None:
+    """See that the port can be bound, before anything else of a bridge is begun.
+
+    Raises:
+        PortTakenError: somebody has it.
+        SettingsError: the address is none of this machine, or the port is not ours to take.
+    """
+    with bind_udp(settings.bind_ip, settings.port):
+        if settings.tcp and settings.port:
+            bind_tcp(settings.bind_ip, settings.port).close()
 
 
 class SipEndpoint:
