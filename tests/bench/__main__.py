@@ -1,4 +1,4 @@
-"""`python -m tests.bench legs|calls|phones`, as scripts/bench starts it."""
+"""`python -m tests.bench legs|calls|phones|talkoff`, as scripts/bench starts it."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tests.bench import calls, largest, legs, phones
+from tests.bench import calls, largest, legs, phones, talkoff
 from tests.bench.codings import CODINGS
 from tests.bench.cores import load_core, pin
 from tests.bench.programs import LoadError
@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     three = command("phones", phones)
     three.add_argument("--phones", type=_whole(1, 900), default=50, help="over TCP (50)")
     three.add_argument("--legs", type=_whole(0, 2000), default=800, help="RTP legs up (800)")
+    four = command("talkoff", talkoff)
+    four.add_argument("--minutes", type=_whole(1, 600), default=60, help="of speech (60)")
+    four.add_argument("--seed", type=_whole(0, 1_000_000), default=1, help="of the voices (1)")
     return parser
 
 
@@ -82,6 +85,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         return calls.measure(options.calls, options.rate, options.peak)
     if options.command == "phones":
         return phones.measure(options.phones, options.legs)
+    if options.command == "talkoff":
+        return talkoff.measure(options.minutes, options.seed)
     if options.rooms > options.legs // 2:
         raise LoadError(f"{options.legs} legs in {options.rooms} rooms: two a room at least")
     trial = legs.Trial(options.legs, options.rooms, options.seconds, options.codec, options.talking)

@@ -103,7 +103,7 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     """What is not known is said, with what is."""
     result = bench(lock, "lags")
     assert result.returncode == 2
-    assert "lags: legs, calls or phones" in result.stderr
+    assert "lags: legs, calls, phones or talkoff" in result.stderr
 
 
 def test_second_measurement_gives_up_waiting(lock: Path) -> None:

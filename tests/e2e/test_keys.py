@@ -10,7 +10,7 @@ from dialplan import pins
 from tests.support.bridge_under_test import BridgeUnderTest, Room
 from tests.support.caller import Caller, all_at_once
 from tests.support.rtp import Digits, Packet, RtpStream
-from tests.support.signals import dtmf_digits, voice
+from tests.support.signals import dtmf_digits, dtmf_tones, voice
 
 pytestmark = pytest.mark.e2e
 
@@ -87,6 +87,60 @@ def test_pin_by_info_lets_in(bridge: BridgeUnderTest) -> None:
     person.hears("joining", since=began)
     person.hang_up()
     assert bridge.leg_of(person)["dtmf_method"] == "info"
+
+
+def test_pin_by_tones_lets_in_and_nobody_hears_a_key(bridge: BridgeUnderTest) -> None:
+    """Without telephone-event, or with it negotiated and tones sent all the same; the CDR says so.
+
+    The door opens to both, `*6` works inside, and a neighbour hears neither's tones.
+    """
+    room = bridge.room(chimes=False)
+    witness = bridge.caller("witness").slip_in(bridge.number, room.guest_pin)
+    without = bridge.caller("without", stream=RtpStream(event_type=None))
+    despite = bridge.caller("despite")
+    since = time.monotonic()
+
+    def enter(person: Caller) -> None:
+        person.dial(bridge.number)
+        person.hears("welcome")
+        began = person.say(dtmf_tones(room.guest_pin, on_ms=70, off_ms=70))
+        person.hears("joining", since=began)
+        person.silent_for(0.6)
+        began = person.say(dtmf_tones("*6", rms_dbfs=-12))
+        person.hears("muted", since=began)
+        began = person.say(dtmf_tones("*6", rms_dbfs=-12))
+        person.hears("unmuted", since=began)
+
+    all_at_once(functools.partial(enter, without), functools.partial(enter, despite))
+    assert bridge.people(room) == 3
+    assert without.heard_of(*despite.speak()).match.heard
+    witnessed = witness.recording(since).samples
+    assert dtmf_digits(witnessed) == ""
+    for person in (without, despite):
+        person.hang_up()
+        assert bridge.leg_of(person)["dtmf_method"] == "inband"
+
+
+def test_a_key_by_info_and_as_a_tone_is_one_key_and_not_heard(bridge: BridgeUnderTest) -> None:
+    """A telephone that sends INFO lets the tone through besides; the PIN is right all the same."""
+    room = bridge.room(chimes=False)
+    witness = bridge.caller("witness").slip_in(bridge.number, room.guest_pin)
+    person = bridge.caller("both", stream=RtpStream(event_type=None)).dial(bridge.number)
+    person.greeted()
+    since = time.monotonic()
+    for key in room.guest_pin:
+        person.say(dtmf_tones(key))
+        assert person.press_by_info(key) == [200]
+        person.stream.drain()
+    person.hears("joining", since=since)
+    person.silent_for(0.6)
+    since = time.monotonic()
+    for key in "*6":
+        person.say(dtmf_tones(key))
+        assert person.press_by_info(key) == [200]
+        person.stream.drain()
+    person.hears("muted", since=since)
+    assert dtmf_digits(witness.recording(since).samples) == ""
 
 
 def test_digit_cuts_the_greeting(bridge: BridgeUnderTest) -> None:

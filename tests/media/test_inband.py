@@ -18,6 +18,7 @@ from bridge.media.messages import (
     Place,
 )
 from bridge.media.tones import Pairs, find_pairs
+from tests.bench.talkoff import count, recorded
 from tests.media.engine import PCM, Engine, Sender, find, loud
 from tests.media.wide import WidePhone
 from tests.support import dtmf
@@ -129,6 +130,13 @@ def test_what_is_outside_the_limits_is_no_key() -> None:
             for _ in range(12):
                 say(engine, 1, leg, np.concatenate((np.zeros(rng.integers(1, 160)), make())))
             assert digits(engine) == ""
+
+
+def test_prompts_and_hold_music_press_no_keys() -> None:
+    """A quarter of an hour, loud; `scripts/bench talkoff` hears other voices for longer."""
+    for sound in recorded():
+        sounds = np.resize(sound, (24, -(-sound.size // (24 * 160)) * 160))
+        assert count(sounds).keys.sum() == 0
 
 
 def test_an_interruption_does_not_make_two_of_one_press() -> None:
