@@ -30,6 +30,7 @@ from bridge.media.mix import clip
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.resample import WIDE_FRAME, Down, Up
 from bridge.media.seating import Seating
+from bridge.media.sharing import Sharing
 
 __all__ = ["Wideband"]
 
@@ -56,7 +57,8 @@ class Wideband(Rows):
         self._down = Down(capacity)
         self._plays = Up(capacity)
         self._rooms = Up(1)
-        self._parts: tuple[Rows, ...] = (self._coders, self._down, self._plays)
+        self.sharing = Sharing(capacity, self._coders)
+        self._parts: tuple[Rows, ...] = (self._coders, self._down, self._plays, self.sharing)
         # Of the plan; each index array is of positions unless it says otherwise.
         self._speaking = _NOBODY
         self._speaking_rows = _NOBODY
@@ -68,9 +70,11 @@ class Wideband(Rows):
         self._wide_rows = _NOBODY
         self._hears = _NOBODY
         self._hears_place = _NOBODY
+        self._heard_room = _NOBODY
         # Of the tick. `mixed`: what each hears of its room, by place in `seating.wide`.
         self._pcm = _SILENCE
         self._narrow = _SILENCE[:, :FRAME]
+        self._sums = _SILENCE
         self.mixed = _SILENCE
 
     def grow(self, capacity: int) -> None:
@@ -127,6 +131,7 @@ class Wideband(Rows):
         self._room_place = np.full(self._rooms.capacity, -1, np.intp)
         self._room_place[self._hearing_rooms] = np.arange(len(self._hearing_rooms))
         self._hears_place = self._room_place[room_of]
+        self._heard_room = np.where(inside, legs.room[rows], -1)
 
     def begin_streams(self, rows: _Index) -> None:
         """Decode afresh what comes from these rows: another device sends."""
@@ -217,7 +222,7 @@ class Wideband(Rows):
         """
         hearing = self._hearing_rooms
         if not len(hearing):
-            self.mixed = _SILENCE
+            self.mixed = self._sums = _SILENCE
             return
         narrow = rooms[hearing]
         place, starts = self._room_place[self._segment_room], self._segment_start
@@ -232,7 +237,7 @@ class Wideband(Rows):
         mixed[self._hears] = sums[self._hears_place]
         own = self._hears[self._hears < len(self._speaking)]
         mixed[own] -= self._pcm[own]
-        self.mixed = mixed
+        self._sums, self.mixed = sums, mixed
 
     def encode(
         self,
@@ -256,16 +261,51 @@ class Wideband(Rows):
             return
         sound = self.mixed if len(self.mixed) else np.zeros((len(rows), WIDE_FRAME), np.float32)
         sound[replaced[rows]] = 0
-        self._add_plays(seating, positions, frames, sound)
-        samples = np.empty(sound.shape, np.int16)
-        clip(sound, samples)
-        coders = [self._coders.encoder(row) for row in rows.tolist()]
-        codes[seating.wide] = encode(coders, samples)
+        played = self._add_plays(seating, positions, frames, sound)
+        shared = self._share(seating, ~played & ~replaced[rows], sound, codes)
+        own = np.flatnonzero(~shared)
+        samples = np.empty((len(own), WIDE_FRAME), np.int16)
+        clip(sound[own], samples)
+        coders = [self._coders.encoder(row) for row in rows[own].tolist()]
+        codes[seating.wide[own]] = encode(coders, samples)
+
+    def _share(
+        self,
+        seating: Seating,
+        unplayed: npt.NDArray[np.bool_],
+        sound: _Sound,
+        codes: npt.NDArray[np.uint8],
+    ) -> npt.NDArray[np.bool_]:
+        """Encode once what many of a room hear alike.
+
+        Args:
+            seating: who sits where.
+            unplayed: bool, `(w,)`: wideband legs that nothing is played to.
+            sound: float32, `(w, 320)`: what they hear; changed in rooms whose legs share.
+            codes: uint8, `(n, 160)`, by position: gets the codes of those who share.
+
+        Returns:
+            bool, `(w,)`: who shares.
+        """
+        sharing, rooms, room = self.sharing, self._hearing_rooms, self._heard_room
+        alike = unplayed & (room >= 0)
+        alike[: len(self._speaking)] &= ~self._pcm.any(axis=1)
+        fit = sharing.worthwhile(room, alike)
+        if not fit.any() and not sharing.streams:
+            return fit
+        sound[fit] += sharing.dither()
+        frames = np.empty(self._sums.shape, np.int16)
+        clip(self._sums + sharing.dither(), frames)
+        shared = sharing.settle(self._wide_rows, room, alike, rooms, frames)
+        if sharing.streams:
+            place = self._room_place[sharing.room[self._wide_rows[shared]]]
+            codes[seating.wide[shared]] = sharing.encode(rooms, frames)[place]
+        return shared
 
     def _add_plays(
         self, seating: Seating, positions: _Index, frames: _Sound, sound: _Sound
-    ) -> None:
-        """Bring what is played to 16 kHz, to the last sample in the filter."""
+    ) -> npt.NDArray[np.bool_]:
+        """Bring what is played to 16 kHz, to the last sample in the filter; return to whom."""
         rows = self._wide_rows
         played = np.zeros((len(rows), FRAME), np.float32)
         place = np.full(len(seating), -1, np.intp)
@@ -278,4 +318,5 @@ class Wideband(Rows):
         due = np.flatnonzero(sounding | self.ringing[rows])
         if len(due):
             sound[due] += self._plays.convert(rows[due], played[due])
-            self.ringing[rows] = sounding
+            sounding, self.ringing[rows] = sounding | self.ringing[rows], sounding
+        return sounding
