@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import G722
 import numpy as np
 import numpy.typing as npt
+from scipy import signal
 
 from bridge.media.messages import Codec
 from tests.support import g711
@@ -42,8 +44,22 @@ def _g711(codec: Codec, payload_type: int) -> Coding:
     )
 
 
+def _encode_g722(samples: Samples) -> Octets:
+    wide = np.clip(signal.resample_poly(samples.astype(float), 2, 1), -32_768, 32_767)
+    coder = G722.G722(16_000, 64_000, use_numpy=False)
+    return np.frombuffer(coder.encode(wide.astype(np.int16)), np.uint8)
+
+
+def _decode_g722(octets: Octets) -> Samples:
+    coder = G722.G722(16_000, 64_000, use_numpy=False)
+    wide = np.array(coder.decode(octets.tobytes()), float)
+    narrow: Samples = np.clip(signal.resample_poly(wide, 1, 2), -32_768, 32_767).astype(np.int16)
+    return narrow
+
+
 CODINGS: Final = {
     "pcmu": _g711("PCMU", g711.PCMU),
     "pcma": _g711("PCMA", g711.PCMA),
+    "g722": Coding("G722", 9, _encode_g722, _decode_g722),
 }
 """By the name that `scripts/bench legs --codec` takes."""

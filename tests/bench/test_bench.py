@@ -19,6 +19,7 @@ import pytest
 
 from tests.bench import calls, floor, largest, legs, phones
 from tests.bench.__main__ import main
+from tests.bench.codings import CODINGS
 from tests.bench.programs import LoadProgram
 from tests.bench.sounds import PERIOD, judge, period, speech
 from tests.support import g711
@@ -288,6 +289,16 @@ def test_few_talkers_leave_a_room_quiet_but_for_them(tmp_path: Path) -> None:
     assert far_ends.payload_type == 8
     sent = np.fromfile(far_ends.sound, np.uint8).reshape(10, PERIOD)
     assert np.array_equal(g711.decode(sent[0].tobytes(), g711.PCMA)[:100] > 0, sounds[0][:100] > 0)
+
+
+@pytest.mark.parametrize("codec", sorted(CODINGS))
+def test_every_codec_carries_sound_in_octets_of_eight_a_millisecond(codec: str) -> None:
+    """What a far end sends can be told apart by whoever hears it, at 160 octets a frame."""
+    coding, sound = CODINGS[codec], speech(1)[0]
+    octets = coding.encode(sound)
+    assert len(octets) == len(sound)
+    found = judge(coding.decode(octets), speech(2), 1, [0, 1])
+    assert found.right, found
 
 
 @pytest.mark.parametrize(("limit", "first"), [(1234, 200), (1234, 3000), (55, 1000), (7999, 500)])
