@@ -30,13 +30,12 @@ from bridge.sip.endpoint import SipEndpoint, look_for_port
 from bridge.sip.messages import SipSettings
 from bridge.supervisor import MediaSupervisor
 from bridge.traces import Traces
+from bridge.used_codes import UsedCodes
 from cdr.journal import Recorder
 from config.administration import AdminContext, perform
-from dialplan import store
 from dialplan.prompts.bank import Bank, load_bank
 
 if TYPE_CHECKING:
-    from config.database import Database
     from config.settings import MediaSettings, Settings
     from privacy.vault import Vault
 
@@ -115,7 +114,9 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         bank = await asyncio.to_thread(_load_bank, settings)
         records = Records(recorder, directory.normalise)
         bridge = Bridge(settings, directory, context.vault, records, bank, loop)
-        bridge.on_code_used = _code_user(context.database, loop)
+        used_codes = UsedCodes(context.database, loop)
+        stack.push_async_callback(asyncio.to_thread, used_codes.close)
+        bridge.on_code_used = used_codes.use
 
         bridge.media = MediaSupervisor(
             bank.samples, bridge.on_media, bridge.fail, engine_options(settings.media)
@@ -124,10 +125,10 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         await bridge.media.start()
 
         bridge.traces = Traces(bridge, settings.data_dir / "traces")
-        bridge.sip = SipEndpoint(_sip_settings(settings), bridge.on_sip)
+        # With its trunks from the first datagram on: without any, every private source may call.
+        bridge.sip = SipEndpoint(_sip_settings(settings), bridge.on_sip, directory.trunk_table())
         await asyncio.to_thread(bridge.sip.start)
         stack.push_async_callback(asyncio.to_thread, bridge.sip.stop)
-        bridge.sip.set_trunks(directory.trunk_table())
         stack.callback(bridge.traces.close)
 
         admin = AdminServer(
@@ -136,7 +137,7 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         await admin.start()
         stack.push_async_callback(admin.stop)
 
-        sweeper = asyncio.create_task(_sweep(bridge), name="sweeper")
+        sweeper = asyncio.create_task(_sweep(bridge, used_codes), name="sweeper")
         stack.callback(sweeper.cancel)
         yield bridge
 
@@ -190,24 +191,9 @@ def _performer(
     return carry_out
 
 
-def _code_user(database: Database, loop: asyncio.AbstractEventLoop) -> Callable[[int], None]:
-    """Return what tells the database, in a thread, that a single-use code was used."""
-    log = structlog.get_logger("bridge.house")
-
-    def write(row: int) -> None:
-        try:
-            with database.session() as session:
-                store.use_guest_code(session, row)
-        except Exception:  # the code stays used in memory; a thread's exception would be lost
-            log.exception("single-use code could not be marked as used")
-
-    def use(row: int) -> None:
-        loop.run_in_executor(None, write, row)
-
-    return use
-
-
-async def _sweep(bridge: Bridge) -> None:
+async def _sweep(bridge: Bridge, used_codes: UsedCodes) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         bridge.traces.sweep()
+        if used_codes.waiting:
+            await asyncio.to_thread(used_codes.write)

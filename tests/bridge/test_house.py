@@ -1,15 +1,28 @@
 """Starting and ending: what the house does beside its parts."""
 
+import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bridge.house import engine_options, leave_out_of_collections
+from bridge import house
+from bridge.errors import StartError
+from bridge.house import engine_options, leave_out_of_collections, serve
 from bridge.media.messages import Configure
-from config.settings import MediaSettings
+from bridge.operations import OPERATIONS
+from bridge.server import Bridge
+from bridge.sip.messages import SipSettings
+from bridge.sip.trunks import TrunkTable
+from config.administration import perform
+from config.data_folder import DataFolder
+from config.settings import MediaSettings, load
+from dialplan import seed
+from privacy.vault.context import open_context
 
 
 @pytest.fixture
@@ -38,3 +51,76 @@ def test_every_option_of_the_engine_is_a_setting() -> None:
         options = engine_options(replace(MediaSettings(), **other))
         assert getattr(options, name) == other[name]
         assert options != Configure()
+
+
+class _Silent:
+    """Stand for the media process."""
+
+    pid = None
+    overloaded = False
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    async def start(self) -> None:
+        """Do nothing."""
+
+    async def stop(self) -> None:
+        """Do nothing."""
+
+
+class _Door:
+    """Stand for SIP: keep the trunks that are known when it begins to listen."""
+
+    port = 5060
+    opened_with: list[str]
+
+    def __init__(
+        self, _settings: SipSettings, _on_event: object, trunks: TrunkTable | None = None
+    ) -> None:
+        self.table = trunks or TrunkTable()
+
+    def start(self) -> None:
+        """Listen."""
+        _Door.opened_with = [trunk.name for trunk in self.table.trunks]
+
+    def set_trunks(self, table: TrunkTable) -> None:
+        """Replace the trunks."""
+        self.table = table
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def quiet_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the house no ports, no media process and no prompts, and leave signals alone."""
+    monkeypatch.setattr(house, "SipEndpoint", _Door)
+    monkeypatch.setattr(house, "MediaSupervisor", _Silent)
+    monkeypatch.setattr(house, "_load_bank", lambda _settings: SimpleNamespace(samples=None))
+
+
+def run(folder: Path, on_ready: Callable[[Bridge], None]) -> None:
+    """Run a house with a carrier's trunk until its bridge is ready and has been seen."""
+    settings = load(None, {}, {"data_dir": str(folder)})
+    data = DataFolder(settings.data_dir)
+    data.create()
+
+    def ready(bridge: Bridge) -> None:
+        on_ready(bridge)
+        bridge.fail("seen enough")
+
+    with data.locked():
+        seed.set_up(settings, {})
+        with open_context(settings) as context:
+            perform(
+                OPERATIONS, context, "trunk.add", {"name": "carrier", "addresses": ["192.0.2.7"]}
+            )
+            with pytest.raises(StartError, match="seen enough"):
+                asyncio.run(serve(context, settings, ready))
+
+
+def test_the_door_opens_with_its_trunks(tmp_path: Path, quiet_house: None, collector: None) -> None:
+    """Not one datagram is judged as if there were no trunk, when every private source may call."""
+    run(tmp_path / "data", lambda _bridge: None)
+    assert _Door.opened_with == ["carrier"]
