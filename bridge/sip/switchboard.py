@@ -119,7 +119,7 @@ class Switchboard:
         if verdict.reason:
             self._count_fault(verdict.reason)
         if self.traces:
-            self._trace(rx.raw, message, verdict.trunk.name if verdict.trunk else None)
+            self._trace(message, verdict.trunk.name if verdict.trunk else None)
         if verdict.action == "reply" and message.method != "ACK":
             self._agent.reply(rx, verdict.status, verdict.headers)
         if verdict.action != "pass":
@@ -143,7 +143,7 @@ class Switchboard:
         if verdict.reason:
             self._count_fault(verdict.reason)
         if self.traces:
-            self._trace(rx.raw, message, None)
+            self._trace(message, None)
         return Passage(on=verdict.action == "pass", body=verdict.body, sdp=verdict.sdp)
 
     def request_outside_dialog(self, rx: Received) -> None:
@@ -169,7 +169,7 @@ class Switchboard:
         """Take note of a message going out; only while tracing."""
         message = parse_message(raw)
         if message is not None:
-            self._trace(raw, message, None, outgoing=True)
+            self._trace(message, None, outgoing=True)
 
     def connection_wanted(self, source: str) -> str | None:
         """Say why a TCP connection must not be taken, None where it may; "" is one of our own."""
@@ -580,9 +580,7 @@ class Switchboard:
     def _count_fault(self, reason: str) -> None:
         self.counters[f"fault_{reason}"] += 1
 
-    def _trace(
-        self, raw: bytes, message: Message, trunk: str | None, *, outgoing: bool = False
-    ) -> None:
+    def _trace(self, message: Message, trunk: str | None, *, outgoing: bool = False) -> None:
         if trunk is None:
             session = self._by_id.get((message.call_id, message.from_tag)) or self._by_id.get(
                 (message.call_id, message.to_tag)
@@ -591,4 +589,4 @@ class Switchboard:
         for trace in list(self.traces.values()):
             if trace.wants(message, trunk):
                 arrow = ">>> sent" if outgoing else "<<< received"
-                trace.on_lines([arrow, *masked_lines(raw, outgoing=outgoing)])
+                trace.on_lines([arrow, *masked_lines(message, outgoing=outgoing)])

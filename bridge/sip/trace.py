@@ -1,8 +1,14 @@
-"""What ``dialin trace`` may see of SIP: header lines and descriptions, with people masked. Pure.
+"""What ``dialin trace`` may see of SIP: headers and descriptions, with people masked. Pure.
 
-Who is called stays readable (it is the number of the house, and how a carrier writes it is what a
-trace is made for). Who calls is masked in the middle, keys pressed are masked whole, and so are the
-parts of credentials that could be tried offline. Bodies other than SDP are only named.
+Who is called stays readable: it is the number of the house, and how a carrier writes it is what a
+trace is made for. Everything else is shown by lists of what may be: headers and parameters that say
+how a call is made; of addresses of people the host, and of their numbers the beginning and the end.
+Of what no list names, only the name is shown: credentials, ``Identity`` (its token holds the
+number), headers of a carrier's own, keys pressed (bodies other than SDP are only measured).
+
+It is made from the message as :mod:`bridge.sip.wire` reads it, with lines unfolded and names in
+their long form: what a writer hides in folds, compact forms or odd line ends is masked like
+everything else.
 """
 
 from __future__ import annotations
@@ -11,76 +17,218 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bridge.sip.wire import Message
+from bridge.sip.wire import (
+    Message,
+    NameAddress,
+    Uri,
+    parse_name_address,
+    parse_uri,
+    split_list,
+)
 
 __all__ = ["Trace", "masked_lines"]
 
-_CALLER_HEADERS = {
-    "from",
-    "f",
-    "contact",
-    "m",
-    "p-asserted-identity",
-    "p-preferred-identity",
-    "p-charging-vector",
-    "remote-party-id",
-    "diversion",
-    "history-info",
-    "referred-by",
-    "b",
-    "reply-to",
-}
-_SECRET_HEADERS = {"authorization", "proxy-authorization"}
-_CALLER_IN_ANSWERS = {"to", "t"}
+_WITHHELD = "..."
+
+_KEPT = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "allow",
+        "allow-events",
+        "call-id",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cseq",
+        "date",
+        "event",
+        "expires",
+        "max-forwards",
+        "min-expires",
+        "min-se",
+        "privacy",
+        "proxy-authenticate",
+        "proxy-require",
+        "rack",
+        "require",
+        "retry-after",
+        "rseq",
+        "session-expires",
+        "supported",
+        "unsupported",
+        "via",
+        "www-authenticate",
+    }
+)
+"""Headers that say nothing about people."""
+
+_WORDS = frozenset({"reason", "server", "user-agent", "warning"})
+"""Headers of free words, in which some put a number."""
+
+_ADDRESSES = frozenset(
+    {
+        "contact",
+        "diversion",
+        "from",
+        "history-info",
+        "p-asserted-identity",
+        "p-preferred-identity",
+        "record-route",
+        "referred-by",
+        "remote-party-id",
+        "reply-to",
+        "route",
+        "to",
+    }
+)
+"""Headers whose value is addresses."""
+
+_PARAMETERS = frozenset(
+    {
+        "cause",
+        "counter",
+        "expires",
+        "index",
+        "lr",
+        "maddr",
+        "party",
+        "privacy",
+        "q",
+        "reason",
+        "refresher",
+        "screen",
+        "tag",
+        "transport",
+        "user",
+    }
+)
+"""Parameters of addresses that say nothing about people."""
+
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization"})
+_CREDENTIAL = re.compile(r'([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,]*)')
+_PROOF_KEPT = frozenset({"algorithm", "nc", "nonce", "qop", "realm", "stale"})
+
+_SDP_LINES = frozenset("vctmab")
+_SDP_ATTRIBUTES = frozenset(
+    {
+        "fmtp",
+        "inactive",
+        "maxptime",
+        "ptime",
+        "recvonly",
+        "rtcp",
+        "rtcp-mux",
+        "rtpmap",
+        "sendonly",
+        "sendrecv",
+        "silencesupp",
+    }
+)
+
+_HOST = re.compile(r"(\d{1,3}\.){3}\d{1,3}|\[[0-9a-f:.]+\]|(?=.*[a-z])[a-z0-9.-]+")
 _DIGITS = re.compile(r"\d{5,}")
-_NAME = re.compile(r'"(?:[^"\\]|\\.)*"')
-_SECRET = re.compile(r'\b(response|cnonce|username)\s*=\s*"[^"]*"', re.IGNORECASE)
+_NUMBER = re.compile(r"\+?[0-9().\- ]+")
+_FIRST, _LAST, _LEAST = 3, 2, 8
+"""Digits shown at either end of a number, and digits it must have for any to be shown."""
 
 
-def _mask_number(found: re.Match[str]) -> str:
-    digits = found[0]
-    return digits[:3] + "x" * (len(digits) - 5) + digits[-2:]
-
-
-def _mask_caller(value: str) -> str:
-    value = _NAME.sub('"..."', value)
-    if not _DIGITS.search(value):
-        value = re.sub(r"(sips?:)[^@>;]+@", r"\1...@", value, flags=re.IGNORECASE)
-    return _DIGITS.sub(_mask_number, value)
-
-
-def masked_lines(raw: bytes, *, outgoing: bool, our_dialog: bool = False) -> list[str]:
+def masked_lines(message: Message, *, outgoing: bool) -> list[str]:
     """Return the lines of a message that may be kept.
 
     Args:
-        raw: the message.
+        message: the message.
         outgoing: we sent it.
-        our_dialog: it is a request of ours inside a dialog, where ``To`` and the Request-URI name
-            the caller and ``From`` names us.
     """
-    head, _, body = raw.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    swapped = our_dialog or (outgoing and not lines[0].startswith("SIP/2.0"))
-    masked = [_mask_caller(lines[0]) if swapped else lines[0]]
-    content_type = ""
-    callers = _CALLER_HEADERS - {"from", "f"} | _CALLER_IN_ANSWERS if swapped else _CALLER_HEADERS
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        key = name.strip().lower()
-        if key in ("content-type", "c"):
-            content_type = value.strip().lower()
-        if key in callers:
-            line = name + colon + _mask_caller(value)  # noqa: PLW2901 - the line as it is kept
-        elif key in _SECRET_HEADERS:
-            line = name + colon + _SECRET.sub(r'\1="..."', value)  # noqa: PLW2901 - likewise
-        masked.append(line)
-    if body:
-        masked.append("")
-        if content_type.startswith("application/sdp"):
-            masked.extend(body.decode("latin-1").rstrip("\r\n").split("\r\n"))
+    # In requests of ours, and so in their answers, `To` and the target name the caller.
+    of_ours = outgoing == bool(message.method)
+    lines = [_start_line(message, of_ours=of_ours)]
+    house = {"from" if of_ours else "to"} | ({"contact"} if outgoing else set())
+    for name, value in message.headers:
+        lines.append(f"{_without_digits(name).title()}: {_header(name, value, house)}")
+    if message.body:
+        lines.append("")
+        if message.content_type == "application/sdp":
+            lines += _description(message.body)
         else:
-            masked.append(f"[{len(body)} octets of {content_type.partition(';')[0] or 'body'}]")
-    return [_printable(line) for line in masked]
+            lines.append(f"[{len(message.body)} octets of {message.content_type or 'body'}]")
+    return [_printable(line) for line in lines]
+
+
+def _start_line(message: Message, *, of_ours: bool) -> str:
+    if not message.method:
+        return f"{message.version} {message.status}"
+    target = _masked_uri(parse_uri(message.target)) if of_ours else message.target
+    return f"{message.method} {target} {message.version}"
+
+
+def _header(name: str, value: str, house: set[str]) -> str:
+    """Return what may be kept of a header's value; ``house`` are headers that name the house."""
+    if name in _KEPT or name in house:
+        return value
+    if name in _WORDS:
+        return _without_digits(value)
+    if name in _ADDRESSES:
+        return ", ".join(_masked_address(parse_name_address(each)) for each in split_list(value))
+    if name in _CREDENTIALS and value[:7].lower() == "digest ":
+        return "Digest " + ", ".join(
+            f"{key}={text if key.lower() in _PROOF_KEPT else _WITHHELD}"
+            for key, text in _CREDENTIAL.findall(value[7:])
+        )
+    return _WITHHELD
+
+
+def _masked_address(address: NameAddress) -> str:
+    name = f'"{_WITHHELD}" ' if address.name else ""
+    return f"{name}<{_masked_uri(address.uri)}>{_masked_parameters(address.parameters)}"
+
+
+def _masked_uri(uri: Uri) -> str:
+    if uri.scheme not in ("sip", "sips", "tel"):
+        return _WITHHELD
+    user = _masked_user(uri.user) + ("@" if uri.host else "") if uri.user else ""
+    # An address without a user may hold a number where the host belongs.
+    host = uri.host if not uri.host or _HOST.fullmatch(uri.host) else _WITHHELD
+    port = f":{uri.port}" if uri.port is not None else ""
+    return f"{uri.scheme}:{user}{host}{port}{_masked_parameters(uri.parameters)}"
+
+
+def _masked_user(user: str) -> str:
+    """Return a number with its middle hidden; of anything else nothing."""
+    places = [at for at, letter in enumerate(user) if letter.isdigit()]
+    if len(places) < _LEAST or not _NUMBER.fullmatch(user):
+        return _WITHHELD
+    hidden = frozenset(places[_FIRST:-_LAST])
+    return "".join("x" if at in hidden else letter for at, letter in enumerate(user))
+
+
+def _masked_parameters(parameters: dict[str, str]) -> str:
+    kept = (
+        f";{name}" + (f"={value}" if value else "")
+        if name in _PARAMETERS
+        else f";{_without_digits(name)}={_WITHHELD}"
+        for name, value in parameters.items()
+    )
+    return "".join(kept)
+
+
+def _description(body: bytes) -> list[str]:
+    return [_description_line(line) for line in body.decode("latin-1").splitlines() if line]
+
+
+def _description_line(line: str) -> str:
+    """Return what may be kept of a line of SDP: neither names nor keys (RFC 8866, RFC 4568)."""
+    kind, _, value = line.partition("=")
+    if kind == "o":
+        return f"o={_WITHHELD} {value.partition(' ')[2]}"
+    attribute = value.partition(":")[0]
+    if kind == "a" and attribute.lower() not in _SDP_ATTRIBUTES:
+        return f"a={_without_digits(attribute)}:{_WITHHELD}"
+    return line if kind in _SDP_LINES else f"{kind[:1]}={_WITHHELD}"
+
+
+def _without_digits(text: str) -> str:
+    return _DIGITS.sub(_WITHHELD, text)
 
 
 def _printable(line: str) -> str:

@@ -47,6 +47,10 @@ _COMPACT = {
 }
 
 
+_EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
+"""The first one ends the headers, however its writer ends lines; a body may hold more of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message taken apart.
@@ -119,9 +123,8 @@ def parse_message(raw: bytes) -> Message | None:
     Args:
         raw: one whole message; what is not ASCII is kept as Latin-1.
     """
-    head, separator, body = raw.lstrip(b"\r\n").partition(b"\r\n\r\n")
-    if not separator:
-        head, separator, body = raw.lstrip(b"\r\n").partition(b"\n\n")
+    head, *rest = _EMPTY_LINE.split(raw.lstrip(b"\r\n"), maxsplit=1)
+    body = rest[0] if rest else b""
     lines = head.decode("latin-1").split("\n")
     start = lines[0].rstrip("\r").split(" ")
     method = target = version = ""
