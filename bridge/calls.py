@@ -38,6 +38,7 @@ from bridge.media.messages import (
 )
 from bridge.media.messages import Place as PlaceLeg
 from bridge.media.messages import Play as PlayClips
+from bridge.sip.errors import NotRunningError
 from bridge.timers import Timers
 from cdr.records import new_id
 from dialplan import actions, events
@@ -218,7 +219,10 @@ class Call:
         self._leaving = True
         self.end_cause = cause
         self._timers.start(HANGUP_TIMER, HANGUP_WAIT_S)
-        self.bridge.sip.hangup(self.call)
+        try:
+            self.bridge.sip.hangup(self.call)
+        except NotRunningError:  # its thread has died: nobody will say that the call is over
+            self.bridge.sip_silent(self)
 
     # -- media ----------------------------------------------------------------------------------
 

@@ -71,8 +71,8 @@ CODECS: Final[dict[str, tuple[Codec, ...]]] = {
 GOODBYE_S: Final = 6.0
 """How long callers may be told goodbye at the end of the bridge before they are cut."""
 
-FAREWELL_S: Final = 3.0
-"""How long the last BYEs and final counters may take."""
+FAREWELL_S: Final = 4.0
+"""How long the last BYEs and final counters may take: longer than a call waits for its counters."""
 
 
 class Bridge:
@@ -138,6 +138,8 @@ class Bridge:
                 )
             case EndpointFailed(message=message):
                 self.fail(f"the SIP thread ended: {message}")
+                for each in list(self.calls.values()):
+                    self.sip_silent(each)  # no word of it, or to it, will come any more
             case _:
                 call = self.calls.get(event.call)
                 if call is not None:

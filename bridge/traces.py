@@ -22,6 +22,7 @@ import structlog
 
 from bridge.errors import AdminError
 from bridge.media.messages import BeginTrace, EndTrace
+from bridge.sip.errors import NotRunningError
 
 if TYPE_CHECKING:
     from bridge.calls import Call
@@ -114,7 +115,8 @@ class Traces:
         trace = self._running.pop(number, None)
         if trace is None:
             raise AdminError(f"trace {number} does not run", "`dialin trace --list` shows them.")
-        self._bridge.sip.end_trace(trace.sip)
+        with contextlib.suppress(NotRunningError):  # SIP has failed, and the trace with it
+            self._bridge.sip.end_trace(trace.sip)
         for leg in trace.legs:
             if leg in self._bridge.legs:
                 self._bridge.media.send(EndTrace(leg=leg))

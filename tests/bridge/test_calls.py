@@ -8,8 +8,10 @@ from random import Random
 
 import pytest
 
-from bridge.media.messages import ChangeLeg, CloseLeg, MediaQuiet, OpenLeg, Play
-from bridge.sip.messages import MediaNegotiated, ProbeAnswered
+from bridge.media.messages import ChangeLeg, CloseLeg, LegStatistics, MediaQuiet, OpenLeg, Play
+from bridge.media.messages import LegClosed as LegEnded
+from bridge.sip.errors import NotRunningError
+from bridge.sip.messages import EndpointFailed, MediaNegotiated, ProbeAnswered
 from cdr.records import (
     AttemptRefused,
     LegAdmitted,
@@ -256,6 +258,54 @@ def test_shutdown_says_goodbye_hangs_up_and_closes_every_record(tmp_path: Path) 
         assert {each.cause for each in stage.of(LegClosed)} == {"shutdown"}
         refused = stage.invite()
         assert stage.sip.said[-1] == ("refuse", refused, 503, 10)
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_every_record_is_closed_when_sip_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing can be said to anybody any more; the bridge ends, and its rows say how calls did."""
+
+    async def scene(stage: Stage) -> None:
+        def is_gone(*_: object, **__: object) -> None:
+            raise NotRunningError("the SIP endpoint is not running")
+
+        _inside, inside_leg = await enter(stage, stage.guest_pin)
+        outside = stage.invite()
+        outside_leg = stage.answer(outside)
+        for verb in ("hangup", "refuse", "probe", "accept", "set_trunks"):
+            monkeypatch.setattr(stage.sip, verb, is_gone)
+        stage.bridge._sip(EndpointFailed("the SIP thread ended by AssertionError"))
+        assert stage.bridge.failed.done()
+        for leg in (inside_leg, outside_leg):
+            stage.bridge.on_media(LegEnded(leg=leg, statistics=LegStatistics(leg=leg)))
+        await stage.bridge.close_calls()
+        assert stage.bridge.calls == {}
+        assert stage.bridge.conferences == {}
+        assert [(each.by, each.cause) for each in stage.of(LegClosed)] == [
+            ("network", "transport"),
+            ("network", "transport"),
+        ]
+        assert len(stage.of(SessionClosed)) == 1
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_hanging_up_without_sip_ends_the_call_all_the_same(tmp_path: Path) -> None:
+    """Its thread has died, and the event that says so is still on its way."""
+
+    async def scene(stage: Stage) -> None:
+        def is_gone(*_: object) -> None:
+            raise NotRunningError("the SIP endpoint is not running")
+
+        call = stage.invite()
+        leg = stage.answer(call)
+        stage.sip.hangup = is_gone  # type: ignore[method-assign,assignment] # what a dead endpoint does
+        stage.bridge.calls[call].hang_up("no_media")
+        stage.bridge.on_media(LegEnded(leg=leg, statistics=LegStatistics(leg=leg)))
+        assert stage.bridge.calls == {}
+        assert [each.cause for each in stage.of(LegClosed)] == ["no_media"]
 
     perform(tmp_path, scene, settings=settings(tmp_path))
 
