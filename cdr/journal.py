@@ -323,23 +323,28 @@ class Recorder:
                 if _is_away(error):
                     raise
                 missing = 0
-                for item in part:
-                    self._write_alone(item)
+                part = [item for item in part if self._write_alone(item)]
             if missing:
                 self._failed += missing
                 _log.error("records had no row to go to", records=missing)
             self._written += sum(not isinstance(record, Heartbeat) for _, record in part) - missing
 
-    def _write_alone(self, item: _Item) -> None:
+    def _write_alone(self, item: _Item) -> bool:
+        """Write one record; False, counted and said, where it could not be."""
         run, record = item
         try:
             with self._database.session() as session:
-                apply(session, self._vault, run, record)
+                written = apply(session, self._vault, run, record)
         except Exception as error:
             if _is_away(error):
                 raise
             self._failed += 1
             _log.error("a record could not be written", error=error)
+            return False
+        if not written:
+            self._failed += 1
+            _log.error("records had no row to go to", records=1)
+        return written
 
     def _put_aside(self, batch: list[_Item]) -> None:
         """Put records into the journal; into memory where it is full."""
