@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge.errors import AdminError
 from bridge.sip.messages import Answer, Transport
+from bridge.sip.trunks import admitting_line
 
 if TYPE_CHECKING:
     from bridge.server import Bridge
@@ -121,7 +122,7 @@ async def trunk_rejected(bridge: Bridge) -> list[dict[str, Any]]:
             "count": each.count,
             "first": datetime.fromtimestamp(each.first, UTC).isoformat(timespec="seconds"),
             "last": datetime.fromtimestamp(each.last, UTC).isoformat(timespec="seconds"),
-            "admit_with": f"dialin trunk add NAME --address {each.source}",
+            "admit_with": admitting_line(each),
         }
         for each in sorted(bridge.sip.rejections(), key=lambda each: -each.last)
     ]

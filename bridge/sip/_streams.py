@@ -40,6 +40,7 @@ _ACCEPTS_AT_ONCE = 64
 _BACKLOG = 256
 _CONNECT_S = 20.0
 _MESSAGE_S = 10.0
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _RDATA_EXTRA = 2048  # what pjsip_rx_data has after the fields that we declare
 
 
@@ -107,6 +108,7 @@ class Streams:
         self.handler = handler
         self._make = callback
         self._listener: socket.socket | None = None
+        self._deaf = False
         self._by_fd: dict[int, _Stream] = {}
         self._by_key: dict[int, _Stream] = {}
         self._buried: list[Any] = []
@@ -186,6 +188,9 @@ class Streams:
     def keep_house(self, now: float) -> None:
         """Drop connections that never said anything, or never came about."""
         self._buried.clear()
+        if self._deaf and self._listener is not None:
+            self._deaf = False
+            self._epoll.register(self._listener.fileno(), select.EPOLLIN)
         for stream in list(self._by_fd.values()):
             if stream.connecting and now - stream.opened > _CONNECT_S:
                 self._lose(stream, errno.ETIMEDOUT)
@@ -210,8 +215,10 @@ class Streams:
                 return
             try:
                 sock, remote = listener.accept()
-            except OSError:  # nobody waits any more, or no descriptor is left
-                return
+            except OSError as fault:
+                if fault.errno in _NO_ROOM:
+                    self._stop_hearing(listener)
+                return  # else nobody waits any more
             reason = self.handler.connection_wanted(remote[0])
             if reason is not None:
                 self.handler.stream_fault(reason)
@@ -219,6 +226,12 @@ class Streams:
                 continue
             sock.settimeout(0.0)
             self._adopt(sock, remote, incoming=True, connecting=False)
+
+    def _stop_hearing(self, listener: socket.socket) -> None:
+        """Look away until the next housekeeping: who waits would wake us without end meanwhile."""
+        self.handler.stream_fault("tcp_no_descriptor")
+        self._epoll.unregister(listener.fileno())
+        self._deaf = True
 
     def _connected(self, stream: _Stream) -> None:
         code = stream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

@@ -11,7 +11,7 @@ call of ours. One that is not gets 481 where its source is trusted, silence else
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bridge.sip.errors import BadDescriptionError
@@ -157,8 +157,11 @@ class Gate:
             wall_time: seconds since the epoch, for the memory of refusals.
         """
         entry = self._book.find(message.call_id, message.from_tag)
+        stranger_by_tcp = transport == "tcp" and not self._admission.challenges_strangers()
         if message.to_tag or (message.method == "CANCEL" and entry is not None):
-            return self._inside(message, source, entry)
+            verdict = self._inside(message, source, entry)
+            unknown = verdict.action == "silence" and verdict.reason == "unknown_dialog"
+            return replace(verdict, hang_up=True) if unknown and stranger_by_tcp else verdict
         fault = find_fault(message)
         duplicate = self._duplicate(message, entry)
         if duplicate is not None and fault is None:
@@ -171,7 +174,7 @@ class Gate:
                 status=401,
                 headers=decision.headers,
                 reason=decision.reason or "stale_nonce",
-                hang_up=transport == "tcp" and not self._admission.challenges_strangers(),
+                hang_up=stranger_by_tcp,
             )
         if fault is not None:
             return _refusal(message, fault.status, fault.reason)

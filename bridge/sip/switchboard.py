@@ -172,11 +172,16 @@ class Switchboard:
             self._trace(message, None, outgoing=True)
 
     def connection_wanted(self, source: str) -> str | None:
-        """Say why a TCP connection must not be taken, None where it may; "" is one of our own."""
+        """Say why a TCP connection must not be taken, None where it may; "" is one of our own.
+
+        While a call is up, its BYE may come from another host of its carrier: then a stranger is
+        taken, within the limit for one source, and each of its requests is judged at the gate.
+        """
         if not source:
             return self.connections.refusal("", trusted=True)
         trusted = self.admission.trusts(source)
-        if not trusted and not self.admission.challenges_strangers():
+        welcome = trusted or self.admission.challenges_strangers() or bool(self._by_invite)
+        if not welcome:
             self.admission.rejections.add(source, "unknown_source", "connect", "tcp", time.time())
             return "tcp_stranger"
         return self.connections.refusal(source, trusted=trusted)

@@ -139,50 +139,74 @@ class RateLimit:
 
 
 class Rejections:
-    """Refused sources with reason and count, kept for a day, in bounded memory."""
+    """Refused sources with reason and count, kept for a day, in bounded memory.
+
+    Sources seen once and sources seen again have room of their own: who sprays invented addresses
+    fills the first, and a carrier whose address has changed, which tries again, is not among them.
+    """
 
     KEPT_S = 24 * 3600.0
-    ENTRIES = 2000
+    ENTRIES = 1000
+    """Of each kind; the one longest unseen is forgotten first."""
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[str, str], Rejection] = OrderedDict()
+        self._once: OrderedDict[tuple[str, str], Rejection] = OrderedDict()
+        self._again: OrderedDict[tuple[str, str], Rejection] = OrderedDict()
 
     def add(
         self, source: str, reason: str, method: str, transport: Transport, wall_time: float
     ) -> None:
         """Count one refused request; ``wall_time`` is seconds since the epoch."""
         key = (source, reason)
-        before = self._entries.get(key)
+        before = self._again.get(key) or self._once.get(key)
         if before is None:
             entry = Rejection(source, reason, method, transport, 1, wall_time, wall_time)
+            entries = self._once
         else:
             entry = replace(
                 before, method=method, transport=transport, count=before.count + 1, last=wall_time
             )
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        while len(self._entries) > self.ENTRIES:
-            self._entries.popitem(last=False)
+            entries = self._again
+        entries[key] = entry
+        entries.move_to_end(key)
+        if entries is self._again:
+            self._once.pop(key, None)
+        while len(entries) > self.ENTRIES:
+            entries.popitem(last=False)
+
+    def forget(self, source: str, reason: str) -> None:
+        """Take a refusal back: what it was for has been made good."""
+        self._once.pop((source, reason), None)
+        self._again.pop((source, reason), None)
 
     def list(self, wall_time: float) -> list[Rejection]:
         """Return what was refused in the last day, the latest first.
 
-        Safe to call from another thread: one read of the values, no writing.
+        Safe to call from another thread: one read of each kind, no writing. One that is seen again
+        meanwhile may stand in both, and counts as what it is then.
         """
-        entries = list(self._entries.values())
-        fresh = [item for item in entries if wall_time - item.last <= self.KEPT_S]
+        once = list(self._once.items())
+        entries = dict(once) | dict(list(self._again.items()))
+        fresh = [item for item in entries.values() if wall_time - item.last <= self.KEPT_S]
         return sorted(fresh, key=lambda item: -item.last)
 
     def expire(self, wall_time: float) -> None:
         """Forget what is older than a day."""
-        for key, entry in list(self._entries.items()):
-            if wall_time - entry.last <= self.KEPT_S:
-                break  # the order of the entries is that of their last time
-            del self._entries[key]
+        for entries in (self._once, self._again):
+            for key, entry in list(entries.items()):
+                if wall_time - entry.last <= self.KEPT_S:
+                    break  # the order of the entries is that of their last time
+                del entries[key]
 
 
-def admitting_line(rejection: Rejection) -> str:
-    """Return the command that would admit the source of a rejection."""
+def admitting_line(rejection: Rejection) -> str | None:
+    """Return the command that would admit the source of a rejection.
+
+    None where it had credentials that were wrong: those must be mended, and admitting its address
+    would let it in without any.
+    """
+    if rejection.reason == "wrong_credentials":
+        return None
     return f"dialin trunk add NAME --address {rejection.source}"
 
 
@@ -231,7 +255,10 @@ class Admission:
         if trunk is not None or self._open_to(source):
             return Decision("admit", trunk)
         decision = self._decide_by_digest(message, source, now)
-        if decision.reason:
+        if decision.action == "admit":
+            # Phones are challenged before each request that they then prove: no refusal at all.
+            self.rejections.forget(source, "challenged")
+        elif decision.reason:
             self.rejections.add(source, decision.reason, message.method, transport, wall_time)
         return decision
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
+from collections import Counter
 from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.sip import digest as digest_module
 from bridge.sip.errors import SettingsError
@@ -155,6 +159,54 @@ def test_the_address_list_judges_requests_outside_dialogs_only() -> None:
         other.expect(200, "OPTIONS")
         other.hang_up()
         assert desk.ended().reason == "bye"
+
+
+def test_a_carriers_other_host_may_send_the_bye_over_tcp() -> None:
+    """A connection from outside the list is taken while a call is up, and its request matches."""
+    with Desk(trunks=(CARRIER,)) as desk, Caller(desk.address, ip="127.0.0.2") as caller:
+        caller.dial()
+        desk.call_is_up()
+        with Caller(desk.address, ip="127.0.0.99", tcp=True) as other:
+            other.call_id, other.tag, other.to_tag = caller.call_id, caller.tag, caller.to_tag
+            other.remote_target, other.cseq = caller.remote_target, caller.cseq
+            other.hang_up()
+        assert desk.ended().reason == "bye"
+        assert desk.endpoint.rejections() == []
+
+
+@pytest.mark.parametrize(
+    ("method", "to_tag"), [("INVITE", ""), ("OPTIONS", ""), ("BYE", "guessed")]
+)
+def test_a_stranger_over_tcp_while_a_call_is_up_says_one_thing(method: str, to_tag: str) -> None:
+    """It is judged like anybody's, answered by silence, and its connection is closed."""
+    with Desk(trunks=(CARRIER,)) as desk, Caller(desk.address, ip="127.0.0.2") as caller:
+        caller.dial()
+        desk.call_is_up()
+        with Caller(desk.address, ip="127.0.0.9", tcp=True) as stranger:
+            stranger.to_tag = to_tag
+            stranger.say(method)
+            with pytest.raises(OSError, match=r"closed|reset|pipe"):
+                stranger.receive()
+        if not to_tag:
+            (rejection,) = desk.endpoint.rejections()
+            assert (rejection.source, rejection.method) == ("127.0.0.9", method)
+        caller.hang_up()
+        assert len(desk.of(IncomingCall)) == 1
+
+
+def test_a_stranger_gets_few_connections_while_a_call_is_up() -> None:
+    """The limit for one source holds."""
+    with (
+        Desk(trunks=(CARRIER,), max_tcp_per_source=2) as desk,
+        Caller(desk.address, ip="127.0.0.2") as caller,
+        contextlib.ExitStack() as stack,
+    ):
+        caller.dial()
+        desk.call_is_up()
+        for _ in range(4):
+            stack.enter_context(Caller(desk.address, ip="127.0.0.9", tcp=True))
+        desk.until(lambda: desk.count("fault_tcp_source_limit") == 2)
+        assert desk.endpoint.room().connections == 2
 
 
 def test_a_changed_list_takes_effect_on_the_next_request() -> None:
@@ -309,6 +361,9 @@ def test_wrong_credentials_are_challenged_again_and_remembered(wrong: dict[str, 
         assert "stale" not in again.get("www-authenticate")
         reasons = {item.reason: item.count for item in desk.endpoint.rejections()}
         assert reasons == {"challenged": 1, "wrong_credentials": 1}
+        # Admitting its address would let it in without a password.
+        lines = {item.reason: admitting_line(item) for item in desk.endpoint.rejections()}
+        assert lines["wrong_credentials"] is None
         assert not desk.of(IncomingCall)
 
 
@@ -327,7 +382,25 @@ def test_a_stale_nonce_is_told_apart_from_a_wrong_password(
         assert "stale=true" in fresh.get("www-authenticate")
         phone.say("OPTIONS", headers=(authorization(fresh, "OPTIONS", phone.remote_target),))
         phone.expect(200, "OPTIONS")
-        assert [item.reason for item in desk.endpoint.rejections()] == ["challenged"]
+        assert desk.endpoint.rejections() == []
+
+
+def test_a_phone_that_proves_itself_was_not_refused() -> None:
+    """The challenge before each call is how digest works; who never answers one is remembered."""
+    with (
+        Desk(trunks=(PHONES,)) as desk,
+        Caller(desk.address) as phone,
+        Caller(desk.address, ip="127.0.0.9") as stranger,
+    ):
+        for caller in (phone, stranger):
+            caller.say("INVITE", OFFER)
+            challenge = caller.expect(401, "INVITE")
+            if caller is phone:
+                phone.dial(headers=(authorization(challenge, "INVITE", phone.remote_target),))
+        (rejection,) = desk.endpoint.rejections()
+        assert (rejection.source, rejection.reason) == ("127.0.0.9", "challenged")
+        assert admitting_line(rejection) == "dialin trunk add NAME --address 127.0.0.9"
+        phone.hang_up()
 
 
 def test_a_nonce_counts_once_and_belongs_to_its_source() -> None:
@@ -423,6 +496,41 @@ def test_rejections_are_kept_for_a_day_in_bounded_memory() -> None:
     for number in range(Rejections.ENTRIES + 500):
         memory.add(f"198.51.{number >> 8}.{number & 255}", "unknown_source", "INVITE", "udp", 20.0)
     assert len(memory.list(20.0)) == Rejections.ENTRIES
+
+
+def test_a_carrier_is_not_pushed_out_by_a_spray_of_sources() -> None:
+    """It tries again; each of ten thousand invented addresses comes once."""
+    memory = Rejections()
+    for _ in range(2):
+        memory.add("192.0.2.1", "unknown_source", "INVITE", "udp", 0.0)
+    for number in range(10_000):
+        memory.add(f"198.51.{number >> 8}.{number & 255}", "unknown_source", "INVITE", "udp", 1.0)
+    assert memory.list(2.0)[-1].source == "192.0.2.1"
+    for number in range(10_000):  # sprayed twice, they push out each other's first tries no more
+        for _ in range(2):
+            memory.add(f"10.0.{number >> 8}.{number & 255}", "unknown_source", "INVITE", "udp", 3.0)
+    memory.add("192.0.2.2", "unknown_source", "INVITE", "udp", 4.0)
+    assert memory.list(4.0)[0].source == "192.0.2.2"
+    assert len(memory.list(4.0)) == 2 * Rejections.ENTRIES
+    memory.forget("192.0.2.2", "unknown_source")
+    assert memory.list(4.0)[0].source != "192.0.2.2"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.booleans()), max_size=40)
+)
+def test_refusals_are_counted_as_they_come(steps: list[tuple[str, str, bool]]) -> None:
+    """Any order of refusals and of taking them back: the count is of those since."""
+    memory, counts = Rejections(), Counter[tuple[str, str]]()
+    for now, (source, reason, taken_back) in enumerate(steps):
+        if taken_back:
+            memory.forget(source, reason)
+            del counts[source, reason]
+        else:
+            memory.add(source, reason, "INVITE", "udp", float(now))
+            counts[source, reason] += 1
+    found = {(item.source, item.reason): item.count for item in memory.list(50.0)}
+    assert found == dict(counts)
 
 
 @pytest.mark.parametrize(

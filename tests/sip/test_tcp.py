@@ -8,6 +8,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -411,6 +412,47 @@ def test_calls_over_tcp_with_descriptors_above_1024(desk: Desk) -> None:
         for phone in phones:
             phone.hang_up()
         assert {event.reason for event in desk.wait(CallEnded, 50)} == {"bye"}
+
+
+def test_without_a_free_descriptor_nobody_spins_and_who_waits_is_taken_later(desk: Desk) -> None:
+    """A connection that waits in the kernel does not keep the SIP thread awake; calls go on."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Caller(desk.address, tcp=True) as first, socket.socket() as sock:
+        first.dial()
+        highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+        polls, agent = 0, desk.endpoint._agent
+        assert agent is not None
+        poll = agent.poll
+
+        def count_polls(timeout_ms: int) -> None:
+            nonlocal polls
+            polls += 1
+            poll(timeout_ms)
+
+        with contextlib.ExitStack() as held:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+            held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            try:
+                while True:
+                    held.callback(os.close, os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                pass
+            sock.connect(desk.address)
+            desk.until(lambda: desk.count("fault_tcp_no_descriptor"))
+            agent.poll = count_polls  # type: ignore[method-assign] # counted
+            time.sleep(1.5)
+            assert 1 <= desk.count("fault_tcp_no_descriptor") <= 3
+            assert polls < 50
+            first.say("OPTIONS")
+            first.expect(200, "OPTIONS")
+        late = Caller(desk.address)
+        with late:
+            late.socket.close()
+            late.socket, late.tcp, late.port = sock, True, sock.getsockname()[1]
+            late.dial()
+            late.hang_up()
+            first.hang_up()
+        assert len(desk.wait(CallEnded, 2)) == 2
 
 
 def test_starting_with_too_many_descriptors_says_what_to_do() -> None:
