@@ -364,6 +364,23 @@ class PlayoutStore(Rows):
         worst = int(np.searchsorted(counted, counted[-1]))
         return float(WAIT_STEP_MS * median), float(WAIT_STEP_MS * worst)
 
+    def coming(
+        self, rows: npt.NDArray[np.intp], step: int
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]:
+        """Look at frames that wait to be played.
+
+        Args:
+            rows: intp, `(n,)`: legs.
+            step: how many frames before its time, 1 for the one that the next `read` gives.
+
+        Returns:
+            intp, `(k,)`, those legs that have such a frame, whole, and its octets, uint8,
+            `(k, 160)`.
+        """
+        index = rows * SLOTS + ((self.play_row[rows] + step - 1) & (SLOTS - 1))
+        whole = self.filled.reshape(-1)[index] >= FRAME
+        return rows[whole], self.octets.reshape(-1, FRAME)[index[whole]]
+
     def jump(self, rows: npt.NDArray[np.intp], ticks: int) -> None:
         """Leave frames out, because the tick was too late to play them."""
         for _ in range(min(ticks, SLOTS)):

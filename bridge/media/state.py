@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._rows import Rows
+from bridge.media.agc import Agc
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.concealment import ComfortNoise
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.dtmf import Keys
+from bridge.media.gains import Gains
+from bridge.media.gate import Gate
 from bridge.media.hearing import Hearing
 from bridge.media.inband import Inband
 from bridge.media.latching import source_key
@@ -91,6 +94,9 @@ class State:
         self.store = PlayoutStore(capacity)
         self.noise = ComfortNoise(capacity)
         self.levels = Levels(capacity)
+        self.gate = Gate(capacity)
+        self.agc = Agc(capacity)
+        self.gains = Gains(capacity)
         self.keys = Keys(capacity)
         self.inband = Inband(capacity)
         self.hearing = Hearing(capacity)
@@ -118,6 +124,9 @@ class State:
             self.store,
             self.noise,
             self.levels,
+            self.gate,
+            self.agc,
+            self.gains,
             self.keys,
             self.inband,
             self.hearing,
@@ -159,6 +168,9 @@ class State:
             "store": self.store,
             "noise": self.noise,
             "levels": self.levels,
+            "gate": self.gate,
+            "agc": self.agc,
+            "gains": self.gains,
             "keys": self.keys,
             "inband": self.inband,
             "wideband": self.wideband,

@@ -38,6 +38,7 @@ STAGES: Final = (
     "receive",
     "packets",
     "decode",
+    "levels",
     "mix",
     "encode",
     "save",

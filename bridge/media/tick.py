@@ -5,9 +5,10 @@
     commands   what control asks for                     commands, control
     receive    sockets -> rows of octets                 own_sockets, latching
     packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout
-    decode     playout rows -> samples, gaps filled      playout, codecs, concealment, levels
+    decode     playout rows -> samples, gaps filled      playout, codecs, concealment
                                                          wideband, g722, resample
                keys that come as tones taken out         inband, tones
+    levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
     encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
@@ -71,6 +72,7 @@ class Tick:
         self._faults: set[str] = set()
         self._took = np.zeros(len(STAGES))
         self._heard = np.empty((0, 160), np.float32)
+        self._came: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
         self._positions: _Rows = np.empty(0, np.intp)
         self._frames = self._heard
         self._arrivals: Arrivals | None = None
@@ -85,6 +87,7 @@ class Tick:
             self._receive,
             self._take_packets,
             self._decode,
+            self._level,
             self._mix,
             self._encode,
             self._save,
@@ -274,11 +277,7 @@ class Tick:
         missing = state.wideband.decode(seating, reading, store, state.noise, blanked, pcm)
         state.noise.conceal(rows, missing, blanked, pcm)
         self._take_tones(reading, pcm)
-        came = reading.missing[:n] == 0
-        rms = frame_rms(pcm)
-        state.noise.follow(rows[came], rms[came])
-        self._tell_talkers(state.levels.follow(rows, rms))
-        self._tell_talkers(state.levels.fall_silent(seating.silent_rows))
+        self._came = (reading.missing[:n] == 0) & ~blanked
         if self._number % WINDOW_TICKS == 0:
             store.adjust(seating.order, state.levels.talking)
 
@@ -293,6 +292,27 @@ class Tick:
             pressed = state.keys.tell(row, leg, digit, "inband", self._now)
             if pressed is not None:
                 state.put(pressed)
+
+    def _level(self) -> None:
+        """Measure what is said, see who speaks, and give each leg its gain."""
+        state, options = self._state, self._state.options
+        seating, levels = state.seating, state.levels
+        rows = seating.order[: seating.speakers]
+        pcm = state.hearing.pcm[: seating.speakers]
+        rms = frame_rms(pcm)
+        came = self._came
+        state.noise.follow(rows[came], rms[came])
+        self._tell_talkers(levels.follow(rows, rms, came))
+        self._tell_talkers(levels.fall_silent(seating.silent_rows))
+        if options.gate:
+            state.gate.close(seating.silent_rows)
+            state.gate.look_ahead(rows, state.store, state.legs.codec)
+            state.gate.follow(levels)
+        if options.agc:
+            state.agc.follow(levels, options.target_dbov)
+        state.gains.follow(levels, state.gate, state.agc, options)
+        state.gains.apply(rows, pcm)
+        state.wideband.weigh(state.gains, pcm)
 
     def _tell_talkers(self, rows: _Rows) -> None:
         if len(rows):

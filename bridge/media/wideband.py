@@ -25,6 +25,7 @@ from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, G722
 from bridge.media.concealment import ComfortNoise
 from bridge.media.g722 import Coders, decode, encode
+from bridge.media.gains import Gains
 from bridge.media.legs import Legs
 from bridge.media.mix import clip
 from bridge.media.playout import PlayoutStore, Reading
@@ -213,6 +214,17 @@ class Wideband(Rows):
         self._narrow[place] = narrow[mine]
 
     # --- what they hear -------------------------------------------------------------------------
+
+    def weigh(self, gains: Gains, pcm: _Sound) -> None:
+        """Give what wideband speakers say their gain at 16 kHz, as `pcm` has it at 8 kHz.
+
+        Args:
+            gains: of this tick.
+            pcm: float32, `(speakers, 160)`, with their gains.
+        """
+        if len(self._speaking):
+            self._pcm *= gains.curves(self._speaking_rows, WIDE_FRAME)
+            self._narrow = pcm[self._speaking]
 
     def mix(self, rooms: _Sound) -> None:
         """Sum each room that a wideband leg hears, and take each speaker out.

@@ -1,4 +1,4 @@
-"""Who is speaking, and what is heard where frames are missing."""
+"""What is heard where frames are missing."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,53 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.media.concealment import FADE, LOUDEST_FLOOR, ComfortNoise
-from bridge.media.levels import HANG_OVER_TICKS, SPEECH_DBOV, SPEECH_RMS, Levels, frame_rms
-
-
-def test_levels_are_root_mean_squares() -> None:
-    """A constant is its own level, a sine's is its peak over the root of two."""
-    sine = 1000 * np.sin(2 * np.pi * np.arange(160) / 16)
-    pcm = np.stack((np.full(160, 500.0), sine, np.zeros(160))).astype(np.float32)
-    assert np.allclose(frame_rms(pcm), [500, 1000 / np.sqrt(2), 0], rtol=1e-5)
-    assert np.isclose(20 * np.log10(SPEECH_RMS / 32_768), SPEECH_DBOV)
-
-
-@given(st.lists(st.booleans(), max_size=120))
-def test_talk_spurts_alternate_and_are_not_hasty(loud: list[bool]) -> None:
-    """Turns alternate, two are 300 ms apart, and a click of one frame is no speech."""
-    levels, rows = Levels(2), np.array([1])
-    talking, turns, since = False, [], -100
-    for tick, is_loud in enumerate(loud):
-        rms = np.array([3000.0 if is_loud else 1.0], np.float32)
-        if len(levels.follow(rows, rms)):
-            talking = not talking
-            turns.append(tick)
-            if not talking:
-                assert tick - since >= HANG_OVER_TICKS
-            else:
-                assert is_loud
-                assert sum(loud[max(0, tick - 3) : tick + 1]) >= 2
-            since = tick
-        assert bool(levels.talking[1]) == talking
-    assert not levels.talking[0]
-
-
-def test_talk_time_counts_frames_of_speech() -> None:
-    """One second of speech and its hang-over."""
-    levels, rows = Levels(1), np.array([0])
-    for tick in range(200):
-        level = 3000.0 if 10 <= tick < 60 else 10.0
-        levels.follow(rows, np.array([level], np.float32))
-    assert levels.talk_ms[0] == 20 * (49 + HANG_OVER_TICKS - 1)
-
-
-def test_a_leg_that_is_muted_falls_silent_once() -> None:
-    """Told when it was speaking, not again, and not for those who were silent."""
-    levels, rows = Levels(2), np.array([0, 1])
-    for _ in range(5):
-        levels.follow(rows, np.array([3000, 1], np.float32))
-    assert levels.fall_silent(rows).tolist() == [0]
-    assert levels.fall_silent(rows).tolist() == []
 
 
 def frames_of(*values: float) -> npt.NDArray[np.float32]:

@@ -1,0 +1,94 @@
+"""Automatic gain: every talker comes out at one level, slowly.
+
+What is measured is the *active speech level* of ITU-T P.56, method B: the energy of speech over
+the time in which there is speech, pauses of up to 200 ms included, activity being what is less
+than 15.9 dB below that very level. Here it is followed frame by frame: a mean over the active
+frames so far, of at most `MEMORY` frames' weight, so that it settles in a second of speech and
+follows a change of talker in some.
+
+Nothing moves while the leg is silent, on hold, pressing keys or concealed: the gain that was right
+for the last word is right for the next.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.levels import Levels, from_dbov
+
+__all__ = ["Agc"]
+
+MARGIN: Final = 10 ** (-15.9 / 20)
+"""P.56, table 2: active is what is within 15.9 dB below the active level."""
+
+HANG_TICKS: Final = 10
+"""P.56: 200 ms of less are still activity."""
+
+MEMORY: Final = 300
+"""Frames (6 s of speech) that the level is a mean of."""
+
+FIRST: Final = 8
+"""Frames (160 ms of speech) before a level is believed at all."""
+
+STRONGEST: Final = 10.0
+"""20 dB more or less at most: beyond that it is a fault, not a talker."""
+
+DOWN: Final = 10 ** (-0.4 / 20)
+UP: Final = 10 ** (0.2 / 20)
+"""Most that the gain changes in a frame: 20 dB a second down, 10 dB a second up."""
+
+STILL: Final = 10 ** (0.25 / 20)
+"""A gain within a quarter of a decibel of the right one stays as it is."""
+
+_LOST_TICKS: Final = 15
+_LOST: Final = 10 ** (-0.1 / 10)
+"""Of the measured power, a frame: after 300 ms of talk far below it, it falls by 5 dB a second.
+Else a loud talker who hands over to a soft one would leave that one unmeasured for ever."""
+
+
+class Agc(Rows):
+    """Level and gain of each leg.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.gain: npt.NDArray[np.float32] = self.column("gain", np.float32, fill=1, kept=True)
+        # Mean square of the active frames, 16-bit scale squared.
+        self.power: npt.NDArray[np.float32] = self.column("power", np.float32, kept=True)
+        self.frames: npt.NDArray[np.float32] = self.column("frames", np.float32, kept=True)
+        self.hang: npt.NDArray[np.int8] = self.column("hang", np.int8)
+
+    def follow(self, levels: Levels, target_dbov: float) -> None:
+        """Measure what was said in this tick, and move the gains.
+
+        Args:
+            levels: of this tick.
+            target_dbov: the active speech level to come out at [dBov].
+        """
+        square = np.square(levels.rms)
+        heard = levels.came & levels.talking
+        above = heard & (square > self.power * np.float32(MARGIN**2))
+        self.hang -= heard
+        np.maximum(self.hang, -_LOST_TICKS, out=self.hang)
+        self.hang[above] = HANG_TICKS
+        active = heard & (self.hang > 0)
+        self.frames += active
+        np.minimum(self.frames, MEMORY, out=self.frames)
+        step = (square - self.power) / np.maximum(self.frames, 1)
+        np.add(self.power, step, out=self.power, where=active)
+        lost = heard & (self.hang <= -_LOST_TICKS)
+        np.multiply(self.power, np.float32(_LOST), out=self.power, where=lost)
+        self._move(active & (self.frames >= FIRST), np.float32(from_dbov(target_dbov)))
+
+    def _move(self, moves: npt.NDArray[np.bool_], target: np.float32) -> None:
+        wanted = target / np.sqrt(np.maximum(self.power, 1))
+        np.clip(wanted, 1 / STRONGEST, STRONGEST, out=wanted)
+        wanted /= self.gain
+        moves &= (wanted > STILL) | (wanted < 1 / STILL)
+        np.clip(wanted, DOWN, UP, out=wanted)
+        np.multiply(self.gain, wanted, out=self.gain, where=moves)

@@ -1,0 +1,112 @@
+"""The gain of each leg: gate, automatic gain and guards in one factor, without a step.
+
+A frame's gain runs from where the last one ended to where this one ends, in a straight line; only
+a gate that opens for sound nobody saw coming gets there in 2.5 ms. Such a curve is a sum of few
+*shapes* with a coefficient each, the same for every sampling rate, so that all legs' curves are one
+product of two small matrices::
+
+    gain (legs, samples)  =  coefficients (legs, 3)  @  shapes (3, samples)
+                             [begin, rise, sudden]      [1, line, quick line then 1]
+"""
+
+import functools
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.agc import Agc
+from bridge.media.codecs import FRAME
+from bridge.media.gate import Gate
+from bridge.media.levels import Levels
+from bridge.media.messages import Configure
+
+__all__ = ["Gains", "shapes"]
+
+_BEGIN: Final = 0
+_RISE: Final = 1
+_SUDDEN: Final = 2
+_SHAPES: Final = 3
+
+QUICK: Final = 8
+"""The sudden rise takes this part of a frame."""
+
+
+@functools.cache
+def shapes(samples: int) -> npt.NDArray[np.float32]:
+    """Return what gain curves are made of.
+
+    Args:
+        samples: in a frame: 160 at 8 kHz, 320 at 16 kHz.
+
+    Returns:
+        float32, `(3, samples)`; the last sample of each rise is 1.
+    """
+    line = np.arange(1, samples + 1) / samples
+    return np.stack((np.ones(samples), line, np.minimum(1, QUICK * line))).astype(np.float32)
+
+
+class Gains(Rows):
+    """The gain of each leg in this tick's frame.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.coefficients: npt.NDArray[np.float32] = self.column(
+            "coefficients", np.float32, _SHAPES
+        )
+        # At the end of the frame.
+        self.end: npt.NDArray[np.float32] = self.column("end", np.float32, fill=1)
+        self.flat = True
+        self._curves: npt.NDArray[np.float32] = self.column("_curves", np.float32, FRAME)
+
+    def follow(self, levels: Levels, gate: Gate, agc: Agc, options: Configure) -> None:
+        """Make the gains of this tick out of what each stage wants.
+
+        Args:
+            levels: says what guards want (`duck`).
+            gate: of this tick.
+            agc: of this tick.
+            options: which of them count.
+        """
+        end = levels.duck.copy()
+        if options.gate:
+            end *= gate.gain
+        if options.agc:
+            end *= agc.gain
+        rise = end - self.end
+        self.coefficients[:, _BEGIN] = self.end
+        self.coefficients[:, _RISE] = rise
+        self.coefficients[:, _SUDDEN] = 0
+        if options.gate and gate.sudden.any():
+            sudden = np.flatnonzero(gate.sudden)
+            self.coefficients[sudden, _SUDDEN] = rise[sudden]
+            self.coefficients[sudden, _RISE] = 0
+        self.end = end
+        self.flat = bool((self.coefficients == (1, 0, 0)).all())
+
+    def silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Say of which legs nothing at all is heard in this frame: bool, as long as `rows`."""
+        silent: npt.NDArray[np.bool_] = (self.coefficients[rows] == 0).all(axis=1)
+        return silent
+
+    def curves(self, rows: npt.NDArray[np.intp], samples: int) -> npt.NDArray[np.float32]:
+        """Return gains by sample, float32, `(len(rows), samples)`."""
+        return self.coefficients[rows] @ shapes(samples)
+
+    def apply(self, rows: npt.NDArray[np.intp], pcm: npt.NDArray[np.float32]) -> None:
+        """Give what legs say its gain, in place.
+
+        Args:
+            rows: intp, `(n,)`: the legs, each once.
+            pcm: float32, `(n, 160)`.
+        """
+        if self.flat:
+            return
+        curves = self._curves[: len(rows)]
+        np.matmul(self.coefficients[rows], shapes(pcm.shape[1]), out=curves)
+        pcm *= curves

@@ -1,0 +1,123 @@
+"""The speech gate: what is no speech is kept out of the mix.
+
+Fifty open lines at -60 dBov are a noise of -43 dBov; shut, they are none, and a leg that is shut
+needs no encoding of its own. The gate looks at frames that wait for playout anyway: it begins to
+open while speech is still two frames away, where it stands in the store by then, so that the first
+syllable is whole and nothing is delayed for it::
+
+    frame          quiet   quiet   quiet   speech  speech  speech  ...  quiet   quiet
+    seen           quiet   SPEECH  SPEECH
+    gain           0       0 -> 1  1       1       1       1            hang-over, then 1 -> 0
+
+Whatever is loud opens it. What has lasted long enough to be speech (`levels`) keeps it open for
+400 ms, anything else for 60 ms, so a door, a chair or a mouse passes and is over.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import DECODED_VALUES, TABLED
+from bridge.media.levels import Levels
+from bridge.media.playout import PlayoutStore
+
+__all__ = ["LOOK_AHEAD", "Gate", "octets_rms"]
+
+LOOK_AHEAD: Final = 2
+"""Frames that are looked at before their time: 40 ms of what comes before speech are heard."""
+
+SPEECH_HANG_TICKS: Final = 20
+NOISE_HANG_TICKS: Final = 3
+
+CLOSING: Final = 0.25
+"""Of the gain, a frame: it takes 80 ms to shut, which is no click."""
+
+_EVERY: Final = 4
+"""One octet of so many is looked at: a level to within a decibel is all that is asked for."""
+
+_CODES: Final = 256
+_SQUARES: Final = np.square(DECODED_VALUES.astype(np.float32)).reshape(-1)
+
+
+def octets_rms(
+    octets: npt.NDArray[np.uint8], codec: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """Estimate the level of frames that are not decoded.
+
+    Args:
+        octets: uint8, `(k, 160)`: G.711.
+        codec: uint8, `(k,)`: codec index of each.
+
+    Returns:
+        float32, `(k,)`, 16-bit scale, of one sample in four.
+    """
+    index = octets[:, ::_EVERY].astype(np.intp)
+    index += _CODES * codec.astype(np.intp)[:, None]
+    squares = np.take(_SQUARES, index, mode="clip")
+    rms: npt.NDArray[np.float32] = np.sqrt(squares.mean(axis=1))
+    return rms
+
+
+class Gate(Rows):
+    """The gate of each leg.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        # Factor at the end of this tick's frame.
+        self.gain: npt.NDArray[np.float32] = self.column("gain", np.float32)
+        # Opened in this tick, for sound that had not been seen to come.
+        self.sudden: npt.NDArray[np.bool_] = self.column("sudden", np.bool_)
+        # Of what waits to be played: the loudest frame within `LOOK_AHEAD`, 16-bit scale.
+        self.coming: npt.NDArray[np.float32] = self.column("coming", np.float32)
+        self.hang: npt.NDArray[np.int8] = self.column("hang", np.int8)
+
+    def look_ahead(
+        self, rows: npt.NDArray[np.intp], store: PlayoutStore, codec: npt.NDArray[np.uint8]
+    ) -> None:
+        """Look at what comes next of legs that are shut.
+
+        Args:
+            rows: intp, `(n,)`: the legs that may speak.
+            store: where it waits.
+            codec: uint8, `(legs,)`: codec of every leg.
+        """
+        self.coming[:] = 0
+        shut = rows[(self.hang[rows] == 0) & (codec[rows] < TABLED)]
+        if len(shut):
+            for step in range(1, LOOK_AHEAD + 1):
+                waiting, octets = store.coming(shut, step)
+                level = octets_rms(octets, codec[waiting])
+                self.coming[waiting] = np.maximum(self.coming[waiting], level)
+
+    def follow(self, levels: Levels) -> None:
+        """Open and shut.
+
+        Args:
+            levels: of this tick.
+        """
+        hang = self.hang
+        hang -= 1
+        np.maximum(hang, 0, out=hang)
+        was_shut = self.gain == 0
+        np.maximum(
+            hang,
+            np.where(levels.talking, np.int8(SPEECH_HANG_TICKS), np.int8(NOISE_HANG_TICKS)),
+            out=hang,
+            where=levels.loud,
+        )
+        np.logical_and(was_shut, levels.loud, out=self.sudden)
+        np.maximum(hang, NOISE_HANG_TICKS, out=hang, where=self.coming > levels.threshold)
+        self.gain -= np.float32(CLOSING)
+        np.maximum(self.gain, 0, out=self.gain)
+        self.gain[hang > 0] = 1
+
+    def close(self, rows: npt.NDArray[np.intp]) -> None:
+        """Shut the gates of legs that may not speak, at once."""
+        self.gain[rows] = 0
+        self.hang[rows] = 0
