@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, TABLED, decode, encode
 from bridge.media.legs import Legs
+from bridge.media.limiter import Limiter, block_peaks
 from bridge.media.mix import clip, hear_others, sum_rooms
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.seating import Seating
@@ -32,6 +33,7 @@ class Hearing(Rows):
         self.octets: npt.NDArray[np.uint8] = self.column("octets", np.uint8, FRAME)
         self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
         self.heard: npt.NDArray[np.float32] = self.column("heard", np.float32, FRAME)
+        self.gains: npt.NDArray[np.float32] = self.column("gains", np.float32, FRAME)
         self.samples: npt.NDArray[np.int16] = self.column("samples", np.int16, FRAME)
         self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
@@ -74,6 +76,30 @@ class Hearing(Rows):
         if len(rooms):
             self.rooms[rooms] += chimes.render(rooms)
         hear_others(seating, self.pcm, self.rooms, self.heard)
+
+    def measure(self, seating: Seating, limiter: Limiter) -> None:
+        """Show a limiter the loudest that anybody in each room hears: all, or all but oneself."""
+        rooms = seating.rooms
+        limiter.hear(rooms, block_peaks(self.rooms[rooms]))
+        if seating.speakers:
+            heard = block_peaks(self.heard[: seating.speakers])
+            worst = np.maximum.reduceat(heard, seating.segment_start, axis=0)
+            limiter.hear(seating.segment_room, worst)
+
+    def limit(self, seating: Seating, limiter: Limiter) -> None:
+        """Turn rooms that are too loud down, for all who hear them."""
+        rooms = np.flatnonzero(limiter.limits)
+        curves = limiter.curves(rooms, FRAME)
+        self.rooms[rooms] *= curves
+        heard = self.heard[: seating.speakers]
+        place = np.searchsorted(rooms, seating.speaker_room)
+        if len(rooms) == len(seating.segment_room):
+            gains = self.gains[: seating.speakers]
+            np.take(curves, place, axis=0, out=gains, mode="clip")
+            heard *= gains
+        else:
+            chosen = np.flatnonzero(limiter.limits[seating.speaker_room])
+            heard[chosen] *= curves[place[chosen]]
 
     def play(
         self, seating: Seating, legs: Legs, foreground: Players, background: Players

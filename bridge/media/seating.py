@@ -42,6 +42,7 @@ class Seating:
         listener_room: `(listeners,)`: room of each.
         segment_start: `(k,)`: position of each room's first speaker.
         segment_room: `(k,)`: those rooms.
+        rooms: `(r,)`: all rooms with somebody in them, ascending.
         codec: the G.711 codec that most legs speak; legs of the other one are *strange* here.
         strange_in: positions of speakers with another codec, by codec index.
         strange_out: positions with another codec, to be encoded apart.
@@ -62,6 +63,7 @@ class Seating:
     listener_room: _Index
     segment_start: _Index
     segment_room: _Index
+    rooms: _Index
     codec: int
     strange_in: list[tuple[int, _Index]]
     strange_out: _Index
@@ -124,6 +126,7 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         listener_room=listener_room,
         segment_start=segment_start,
         segment_room=segment_room,
+        rooms=np.unique(legs.room[rows[inside]]),
         codec=codec,
         strange_in=[
             (index, strange[(codecs[strange] == index) & (strange < speakers)])

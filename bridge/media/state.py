@@ -25,6 +25,7 @@ from bridge.media.inband import Inband
 from bridge.media.latching import source_key
 from bridge.media.legs import Legs, Rooms
 from bridge.media.levels import Levels
+from bridge.media.limiter import Limiter
 from bridge.media.messages import Configure, Event, PlayFinished
 from bridge.media.outgoing import Outgoing
 from bridge.media.own_sockets import OwnSockets
@@ -100,6 +101,7 @@ class State:
         self.keys = Keys(capacity)
         self.inband = Inband(capacity)
         self.hearing = Hearing(capacity)
+        self.limiter = Limiter(FIRST_ROOMS)
         self.wideband = Wideband(capacity)
         self.outgoing = Outgoing(capacity)
         self.reports = Reports(capacity)
@@ -227,6 +229,7 @@ class State:
         index = self.rooms.enter(room)
         if index >= self.chimes.capacity:
             self.chimes.grow(2 * self.chimes.capacity)
+            self.limiter.grow(self.chimes.capacity)
         self.hearing.grow_rooms(self.rooms.capacity)
         self.legs.room[row] = index
         self.moved = True
@@ -238,6 +241,7 @@ class State:
             return
         if self.rooms.is_last(index):
             self.chimes.reset(index)
+            self.limiter.reset(index)
         self.rooms.leave(index)
         self.legs.room[row] = -1
         self.moved = True

@@ -10,6 +10,7 @@
                keys that come as tones taken out         inband, tones
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
+               turned down where they are too loud       limiter
     encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
@@ -326,9 +327,21 @@ class Tick:
         state = self._state
         state.hearing.mix(state.seating, state.chimes)
         state.wideband.mix(state.hearing.rooms)
+        if state.options.limiter:
+            self._limit()
         self._positions, self._frames = state.hearing.play(
             state.seating, state.legs, state.foreground, state.background
         )
+
+    def _limit(self) -> None:
+        """Turn down the rooms that are too loud for what comes behind."""
+        state, limiter = self._state, self._state.limiter
+        limiter.begin()
+        state.hearing.measure(state.seating, limiter)
+        state.wideband.measure(limiter)
+        if limiter.follow():
+            state.hearing.limit(state.seating, limiter)
+            state.wideband.limit(limiter)
 
     def _encode(self) -> None:
         state = self._state

@@ -27,6 +27,7 @@ from bridge.media.concealment import ComfortNoise
 from bridge.media.g722 import Coders, decode, encode
 from bridge.media.gains import Gains
 from bridge.media.legs import Legs
+from bridge.media.limiter import Limiter, block_peaks
 from bridge.media.mix import clip
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.resample import WIDE_FRAME, Down, Up
@@ -70,6 +71,7 @@ class Wideband(Rows):
         self._room_place = _NOBODY
         self._wide_rows = _NOBODY
         self._hears = _NOBODY
+        self._hears_room = _NOBODY  # rooms, as long as the positions
         self._hears_place = _NOBODY
         self._heard_room = _NOBODY
         # Of the tick. `mixed`: what each hears of its room, by place in `seating.wide`.
@@ -131,6 +133,7 @@ class Wideband(Rows):
         self._rooms.tail[forgotten] = 0
         self._room_place = np.full(self._rooms.capacity, -1, np.intp)
         self._room_place[self._hearing_rooms] = np.arange(len(self._hearing_rooms))
+        self._hears_room = room_of
         self._hears_place = self._room_place[room_of]
         self._heard_room = np.where(inside, legs.room[rows], -1)
 
@@ -250,6 +253,16 @@ class Wideband(Rows):
         own = self._hears[self._hears < len(self._speaking)]
         mixed[own] -= self._pcm[own]
         self._sums, self.mixed = sums, mixed
+
+    def measure(self, limiter: Limiter) -> None:
+        """Show a limiter how loud what wideband legs hear is."""
+        if len(self.mixed):
+            limiter.hear(self._hears_room, block_peaks(self.mixed[self._hears]))
+
+    def limit(self, limiter: Limiter) -> None:
+        """Turn rooms that are too loud down, by the gain that everybody hears them with."""
+        if len(self.mixed):
+            self.mixed[self._hears] *= limiter.curves(self._hears_room, WIDE_FRAME)
 
     def encode(
         self,
