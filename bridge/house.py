@@ -28,7 +28,7 @@ from bridge.records import Records
 from bridge.server import Bridge
 from bridge.sip.endpoint import SipEndpoint, look_for_port
 from bridge.sip.messages import SipSettings
-from bridge.supervisor import MediaSupervisor
+from bridge.supervisor import MediaSupervisor, default_processes
 from bridge.traces import Traces
 from bridge.used_codes import UsedCodes
 from cdr.journal import Recorder
@@ -119,7 +119,13 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         bridge.on_code_used = used_codes.use
 
         bridge.media = MediaSupervisor(
-            bank.samples, bridge.on_media, bridge.fail, engine_options(settings.media)
+            bank.samples,
+            bridge.on_media,
+            bridge.fail,
+            engine_options(settings.media),
+            processes=settings.media.processes or default_processes(),
+            tick_share=settings.limits.tick_share,
+            memory_mb=settings.media.memory_limit_mb,
         )
         stack.push_async_callback(bridge.media.stop)
         await bridge.media.start()

@@ -1,43 +1,49 @@
-"""The media process, looked after: started, watched, replaced, ended.
+"""The media processes, looked after: started, watched, loaded evenly, replaced, ended.
 
-The control process keeps a duplicate of every leg's sockets and the last word it said about the
-leg. When a media process dies or hangs, the old one is killed and reaped first (two readers of one
-socket steal each other's packets), a new one is started, and every leg is opened in it again with
-its place, its music and what it was being told. Callers notice a gap; no call ends.
+There is a post for each configured process, and warm spares: started beforehand, with tables and
+prompts loaded, ticking without a leg. A leg begins at the post with the least load and moves to the
+post of its conference when it joins one, for a conference never spans processes::
 
-The counters of a leg begin at nought in the new process; what the old one had counted is added, so
-that a call detail record is of the whole call.
+    post 0   process ── legs, rooms        a process dies, hangs or leaks: it is killed and reaped
+    post 1   process ── legs, rooms        first (two readers of one socket steal each other's
+    spare    process                       packets), then a spare takes its post and every leg
+
+Control keeps a duplicate of every leg's sockets and the last word it said about the leg
+(`held_legs`); where the leg stood is read from the dead process's state page. So the far end hears
+the same synchronisation source go on, prompts and music near where they were, and its own counters
+count on. Callers notice a gap; no call ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import structlog
 
 from bridge.errors import StartError
-from bridge.media.client import MediaClient
-from bridge.media.errors import ChannelFull, MediaError, MediaProcessEnded
+from bridge.held_legs import HeldLeg
+from bridge.media.errors import MediaError
 from bridge.media.messages import (
-    ChangeLeg,
     CloseLeg,
     Command,
     Configure,
     EngineStatistics,
     Event,
+    GiveLegs,
     Heartbeat,
     LegClosed,
+    LegGiven,
     LegStatistics,
     OpenLeg,
+    OpenLegs,
     Place,
     Play,
     PlayFinished,
@@ -46,67 +52,52 @@ from bridge.media.messages import (
     StopPlay,
 )
 from bridge.media.ports import MediaPair
+from bridge.media_process import LOOK_S, MediaProcess
+from bridge.posts import TICK_MS, Busy, Post, least_loaded
 
-__all__ = ["MediaSupervisor"]
+__all__ = ["HANG_S", "MediaSupervisor", "default_processes"]
 
 START_TIMEOUT_S: Final = 15.0
 """Python and numpy alone took 200 to 490 ms; a machine that boots may take long over its disk."""
 
-HANG_S: Final = 5.0
-"""Heartbeats come each second; five missed ones are no pause of the machine."""
+HANG_S: Final = 0.3
+"""Fifteen ticks without one, by the process's own fault (`media_process.Silence`): a caller who is
+handed to the spare then has missed half a second at most."""
 
-WATCH_S: Final = 1.0
 ANSWER_S: Final = 2.0
 
-RESTARTS: Final = 5
-"""As many in `RESTART_WINDOW_S`, and the fault is not the process's: the bridge gives up."""
+SPARES: Final = 1
 
-RESTART_WINDOW_S: Final = 60.0
+SPARE_DELAY_S: Final = 0.5
+"""The next spare starts when the last one has settled on its post: its start takes a core."""
 
-BUSY_MS: Final = 16.0
-"""The 95th percentile of a second's ticks, of 20 ms, above which the machine is full."""
+QUICK_S: Final = 2.0
+QUICK_DEATHS: Final = 5
+"""As many processes in a row that ended within `QUICK_S` of taking a post, or before: the fault is
+not the process's, and the bridge gives up."""
 
-BUSY_BEATS: Final = 3
-"""As many seconds in a row: a machine that stumbles once is not full."""
+HANDED_AT_ONCE: Final = 100
+"""Legs in a message: 200 descriptors, of 253 that the kernel passes."""
 
-ADDED_UP: Final = tuple(
-    name
-    for name in LegStatistics.__struct_fields__
-    if name not in {"leg", "jitter_ms", "rtt_ms", "remote_jitter_ms", "playout_ms", "dtmf_method"}
-)
-"""Fields of `LegStatistics` that count from the start of the process, not of the call."""
+MOST_BY_DEFAULT: Final = 4
+"""Processes where nobody says how many: each takes memory, and a moment of a core when idle too."""
 
-
-@dataclass(slots=True)
-class _HeldLeg:
-    """What control knows of a leg: enough to open it in another process."""
-
-    opened: OpenLeg
-    pair: MediaPair
-    place: Place | None = None
-    background: Play | None = None
-    foreground: dict[int, Play] = field(default_factory=dict)
-    before: LegStatistics | None = None
-    latest: LegStatistics | None = None
-    closing: bool = False
-
-    def total(self, now: LegStatistics) -> LegStatistics:
-        """Add what earlier processes had counted."""
-        if self.before is None:
-            return now
-        sums = {name: getattr(self.before, name) + getattr(now, name) for name in ADDED_UP}
-        sums["dtmf_method"] = now.dtmf_method or self.before.dtmf_method
-        return msgspec.structs.replace(now, **sums)
+STAY: Final = 0.1
+"""A new room stays where its first leg is unless another post has so much less to bear: who does
+not move, misses nothing."""
 
 
 class MediaSupervisor:
-    """One media process at a time, and the legs that live in it.
+    """The media processes and the legs that live in them.
 
     Args:
         bank: prompts and tones, int16, `(samples,)`, 8 kHz.
-        on_event: told every event of the media process, in the event loop.
+        on_event: told every event of the media processes, in the event loop.
         on_failed: told once when no media process can be kept alive.
         options: of the engine, told to each media process before its first leg.
+        processes: how many there are, without the spare.
+        tick_share: of 20 ms that the 95th percentile of ticks may take before calls are refused.
+        memory_mb: resident memory at which a process is taken for leaking.
     """
 
     def __init__(
@@ -115,62 +106,85 @@ class MediaSupervisor:
         on_event: Callable[[Event], None],
         on_failed: Callable[[str], None],
         options: Configure | None = None,
+        *,
+        processes: int = 1,
+        tick_share: float = 0.7,
+        memory_mb: int = 1024,
     ) -> None:
         self._bank = bank
         self._on_event = on_event
         self._on_failed = on_failed
         self._options = options if options is not None else Configure()
+        self._tick_share = tick_share
+        self._memory_bytes = memory_mb << 20
         self._log = structlog.get_logger("bridge.supervisor")
-        self._client: MediaClient | None = None
-        self._legs: dict[int, _HeldLeg] = {}
-        self._ready = asyncio.Event()
-        self._heard = 0.0
-        self._restarts: list[float] = []
+        self._posts = [Post(number, Busy(tick_share)) for number in range(processes)]
+        self._spares: list[MediaProcess] = []
+        self._legs: dict[int, HeldLeg] = {}
+        self._all_ready = asyncio.Event()
+        self._quick_deaths = 0
+        self._stopping = False
+        self._gave_up: str | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._writing = False
-        self._asked: list[asyncio.Future[EngineStatistics]] = []
-        self.heartbeat: Heartbeat | None = None
-        self._busy_beats = 0
+        self._asked: dict[MediaProcess, asyncio.Future[EngineStatistics]] = {}
+        self._lost_before = 0
         self.replaced = 0
-        self.dropped_commands = 0
 
     # -- life -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start the first media process and wait until it ticks.
+        """Start the media processes and wait until each ticks; the spare comes after.
 
         Raises:
-            StartError: it did not come up.
+            StartError: they did not come up.
         """
-        self._spawn()
+        self._watch = asyncio.create_task(self._look(), name="media-watch")
+        self._keep_spares()
         try:
-            await asyncio.wait_for(self._ready.wait(), START_TIMEOUT_S)
+            await asyncio.wait_for(self._all_ready.wait(), START_TIMEOUT_S)
         except TimeoutError:
-            self._drop_client()
+            self._gave_up = f"the media processes did not start within {START_TIMEOUT_S:.0f} s"
+        if self._gave_up is not None:
+            await self.stop()
             raise StartError(
-                f"the media process did not start within {START_TIMEOUT_S:.0f} s",
-                "Its own words are in the log above; `dialin doctor` looks for the usual causes.",
-            ) from None
-        self._watch = asyncio.create_task(self._watch_heartbeats(), name="media-watch")
+                self._gave_up,
+                "Their own words are in the log above; `dialin doctor` looks for the usual causes.",
+            )
 
     async def stop(self) -> None:
-        """End the process; every leg is closed."""
+        """End the processes; every leg is closed."""
+        self._stopping = True
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
-        client, self._client = self._client, None
-        if client is not None:
-            self._unwatch(client)
-            await asyncio.to_thread(client.close)
+        processes = self._processes()
+        self._spares.clear()
+        for post in self._posts:
+            post.process = None
+        await asyncio.gather(*(process.stop() for process in processes))
         for held in self._legs.values():
             held.pair.close()
         self._legs.clear()
 
+    def _processes(self) -> list[MediaProcess]:
+        return [*(post.process for post in self._posts if post.process), *self._spares]
+
     @property
     def pid(self) -> int | None:
-        """The media process's identifier; None while there is none."""
-        return self._client.pid if self._client is not None else None
+        """The first post's process; None while there is none."""
+        process = self._posts[0].process
+        return process.pid if process is not None else None
+
+    @property
+    def pids(self) -> list[int]:
+        """All processes that hold a post."""
+        return [post.process.pid for post in self._posts if post.process is not None]
+
+    @property
+    def spares(self) -> list[int]:
+        """The spare processes that are ready."""
+        return [spare.pid for spare in self._spares if spare.ready]
 
     @property
     def legs(self) -> int:
@@ -179,130 +193,141 @@ class MediaSupervisor:
 
     @property
     def overloaded(self) -> bool:
-        """The ticks come near to their deadline, second after second: take nobody more in."""
-        return self._busy_beats >= BUSY_BEATS
+        """The ticks of all, or one's by far, come near to their deadline: take nobody more in."""
+        by_far = (1 + self._tick_share) / 2
+        return all(post.busy.now for post in self._posts) or any(
+            post.busy.now and post.share > by_far for post in self._posts
+        )
 
     # -- commands -------------------------------------------------------------------------------
 
     def open_leg(self, command: OpenLeg, pair: MediaPair) -> None:
         """Open a leg; the pair is this object's from now on, and closed with the leg."""
-        self._legs[command.leg] = _HeldLeg(opened=command, pair=pair)
-        self._send(command, (pair.rtp.fileno(), pair.rtcp.fileno()))
+        post = least_loaded(self._posts)
+        held = HeldLeg(opened=command, pair=pair, post=post)
+        self._legs[command.leg] = held
+        post.legs.add(command.leg)
+        if post.process is not None:
+            post.process.send(command, held.descriptors)
 
     def send(self, command: Command) -> None:
-        """Say something to the media process, and remember it where a successor has to know."""
-        self._remember(command)
-        self._send(command)
-
-    async def statistics(self) -> EngineStatistics | None:
-        """Ask the engine for its state.
-
-        Returns:
-            Its answer; None when none came within two seconds.
-        """
-        future: asyncio.Future[EngineStatistics] = asyncio.get_running_loop().create_future()
-        self._asked.append(future)
-        self._send(Statistics())
-        try:
-            return await asyncio.wait_for(future, ANSWER_S)
-        except TimeoutError:
-            return None
-        finally:
-            if future in self._asked:
-                self._asked.remove(future)
-
-    # -- the channel ----------------------------------------------------------------------------
-
-    def _send(self, command: Command, fds: tuple[int, ...] = ()) -> None:
-        client = self._client
-        if client is None:
-            return  # the successor is told from what is remembered
-        try:
-            client.send(command, fds)
-        except MediaProcessEnded:
-            self._replace("died")
-        except ChannelFull:
-            self.dropped_commands += 1
-            self._replace("hangs")
-        else:
-            self._watch_writing(client)
-
-    def _remember(self, command: Command) -> None:
-        leg = getattr(command, "leg", None)
-        held = self._legs.get(leg) if leg is not None else None
+        """Say something about a leg or a room, and remember it where a successor has to know."""
+        room = getattr(command, "room", None)
+        if isinstance(command, Play | StopPlay) and room is not None:
+            self._say_to_room(room, command)
+            return
+        held = self._legs.get(getattr(command, "leg", 0))
         if held is None:
             return
-        match command:
-            case ChangeLeg(media=media):
-                held.opened = msgspec.structs.replace(held.opened, media=media)
-            case Place():
-                held.place = command
-            case Play(loop=True):
-                held.background = command
-            case Play():
-                held.foreground[command.play] = command
-            case StopPlay(play=None):
-                held.background = None
-                held.foreground.clear()
-            case StopPlay(play=play):
-                self._forget_play(held, play)
-            case _:
-                pass
+        before = held.place.room if held.place is not None else None
+        kept = held.remember(command)
+        if isinstance(command, Place) and command.room != before:
+            self._change_room(held, before, command.room)
+        self._say(held, command, kept=kept)
 
-    @staticmethod
-    def _forget_play(held: _HeldLeg, play: int | None) -> None:
-        if held.background is not None and held.background.play == play:
-            held.background = None
-        if play is not None:
-            held.foreground.pop(play, None)
+    def closing(self, leg: int) -> LegStatistics:
+        """Ask for a leg's end.
 
-    def _spawn(self) -> None:
-        client = MediaClient.start(self._bank, self._options)
-        self._client = client
-        self._heard = time.monotonic()
-        asyncio.get_running_loop().add_reader(client.fileno(), self._readable, client)
-        self._watch_writing(client)
+        Args:
+            leg: the leg.
 
-    def _watch_writing(self, client: MediaClient) -> None:
-        if client.pending and not self._writing:
-            self._writing = True
-            asyncio.get_running_loop().add_writer(client.fileno(), self._writable, client)
+        Returns:
+            The last counters heard, for a record that cannot wait for `LegClosed`.
+        """
+        held = self._legs.get(leg)
+        if held is None:
+            return LegStatistics(leg=leg)
+        held.closing = True
+        self._say(held, CloseLeg(leg=leg), kept=True)
+        return held.latest if held.latest is not None else LegStatistics(leg=leg)
 
-    def _writable(self, client: MediaClient) -> None:
-        try:
-            client.flush()
-        except MediaProcessEnded:
-            self._replace("died")
+    def _say(self, held: HeldLeg, command: Command, *, kept: bool) -> None:
+        """Tell the leg's process; one that is on its way is told what is not kept on arrival."""
+        process = held.post.process
+        if held.moves_to is None and process is not None and process.listens:
+            process.send(command)
+        elif not kept:
+            held.waiting.append(command)
+
+    def _say_to_room(self, room: int, command: Play | StopPlay) -> None:
+        post = self._home_of(room)
+        if post is None:
+            if isinstance(command, Play):
+                self._on_event(PlayFinished(play=command.play, completed=False, room=room))
             return
-        if not client.pending:
-            self._writing = False
-            asyncio.get_running_loop().remove_writer(client.fileno())
+        plays = post.room_plays.setdefault(room, {})
+        if isinstance(command, Play):
+            plays[command.play] = command
+        if post.process is not None:
+            post.process.send(command)
 
-    def _readable(self, client: MediaClient) -> None:
-        try:
-            events = client.receive()
-        except MediaProcessEnded:
-            if client is self._client:
-                self._replace("died")
+    # -- rooms ----------------------------------------------------------------------------------
+
+    def _home_of(self, room: int) -> Post | None:
+        return next((post for post in self._posts if room in post.rooms), None)
+
+    def _change_room(self, held: HeldLeg, before: int | None, room: int | None) -> None:
+        """Keep account of who is in which room, and bring the leg to where its room is."""
+        if before is not None:
+            home = self._home_of(before)
+            if home is not None:
+                home.leave(before, held.leg)
+        if room is None:
             return
-        for event in events:
-            self.take(event)
+        here = held.moves_to or held.post
+        home = self._home_of(room) or self._new_home(here)
+        home.enter(room, held.leg)
+        if home is not here:
+            self._move(held, home)
 
-    def take(self, event: Event) -> None:
-        """Take what the media process says: keep what control must know, and hand it on."""
+    def _new_home(self, here: Post) -> Post:
+        emptiest = least_loaded(self._posts)
+        return here if here.load <= emptiest.load + STAY else emptiest
+
+    def _move(self, held: HeldLeg, target: Post) -> None:
+        """Bring a leg to another post: its process gives it away, the other one opens it."""
+        (held.moves_to or held.post).legs.discard(held.leg)
+        target.legs.add(held.leg)
+        if held.moves_to is None:
+            process = held.post.process
+            if process is None:
+                held.post = target  # it is in no process; whoever comes to the post opens it
+                self._hand_over(target, [held])
+                return
+            process.send(GiveLegs(legs=[held.leg]))
+        held.moves_to = target
+
+    def _given(self, process: MediaProcess, event: LegGiven) -> None:
+        held = self._legs.get(event.leg)
+        if held is None or held.moves_to is None:
+            return
+        held.given(event, process.record_type)
+        held.post, held.moves_to = held.moves_to, None
+        self._hand_over(held.post, [held])
+
+    # -- what the processes say -----------------------------------------------------------------
+
+    def _heard(self, process: MediaProcess, event: Event) -> None:
+        """Keep what control must know, and hand on what is not about the processes themselves."""
+        post = next((post for post in self._posts if post.process is process), None)
         match event:
             case Ready():
-                self._heard = time.monotonic()
-                self._ready.set()
+                self._fill_posts()
             case Heartbeat():
-                self._heard = time.monotonic()
-                self.heartbeat = event
-                busy = event.tick_ms_p95 > BUSY_MS
-                self._busy_beats = self._busy_beats + 1 if busy else 0
+                if post is None:
+                    return
+                post.beat = event
+                post.busy.take(event.tick_ms_p95)
             case EngineStatistics():
-                for future in self._asked:
-                    if not future.done():
-                        future.set_result(event)
+                future = self._asked.get(process)
+                if future is not None and not future.done():
+                    future.set_result(event)
+            case LegGiven():
+                self._given(process, event)
+                return
+            case PlayFinished(room=int(room), play=play):
+                if post is not None:
+                    post.room_plays.get(room, {}).pop(play, None)
             case LegStatistics() | LegClosed() | PlayFinished():
                 event = self._of_leg(event)
             case _:
@@ -321,91 +346,190 @@ class MediaSupervisor:
                 held.latest = held.total(event)
                 return held.latest
             case LegClosed(leg=leg, statistics=statistics):
-                del self._legs[leg]
-                held.pair.close()
+                self._forget(held)
                 return LegClosed(leg=leg, statistics=held.total(statistics))
             case PlayFinished(play=play):
-                self._forget_play(held, play)
+                held.forget_play(play)
         return event
+
+    def _forget(self, held: HeldLeg) -> None:
+        del self._legs[held.leg]
+        held.pair.close()
+        (held.moves_to or held.post).legs.discard(held.leg)
+        if held.place is not None and held.place.room is not None:
+            self._change_room(held, held.place.room, None)
 
     # -- replacing ------------------------------------------------------------------------------
 
-    async def _watch_heartbeats(self) -> None:
+    async def _look(self) -> None:
         while True:
-            await asyncio.sleep(WATCH_S)
-            if self._client is not None and time.monotonic() - self._heard > HANG_S:
-                self._replace("hangs")
+            await asyncio.sleep(LOOK_S)
+            for process in self._processes():
+                process.look(HANG_S, self._memory_bytes, START_TIMEOUT_S)
 
-    def _unwatch(self, client: MediaClient) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(client.fileno())
-        loop.remove_writer(client.fileno())
-        self._writing = False
-
-    def _drop_client(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            self._unwatch(client)
-            client.kill()
-
-    def _replace(self, why: str) -> None:
-        """Put a new process in the place of one that died or hangs."""
-        self._drop_client()
-        now = time.monotonic()
-        self._restarts = [at for at in self._restarts if now - at < RESTART_WINDOW_S]
-        self._restarts.append(now)
-        self._log.error("media process replaced", reason=why, legs=len(self._legs))
-        if len(self._restarts) > RESTARTS:
-            self._on_failed(
-                f"the media process ended {len(self._restarts)} times within"
-                f" {RESTART_WINDOW_S:.0f} s"
-            )
+    def _keep_spares(self) -> None:
+        """Start processes for posts that have none; when all have one, the spares."""
+        if self._stopping:
             return
-        self.replaced += 1
-        try:
-            self._spawn()
-        except (MediaError, OSError) as error:
-            self._on_failed(f"the media process cannot be started: {error}")
+        empty = sum(post.process is None for post in self._posts)
+        for _ in range((empty or SPARES) - len(self._spares)):
+            try:
+                spare = MediaProcess(self._bank, self._options, self._heard, self._ended)
+            except (MediaError, OSError) as error:
+                self._log.error("media process cannot be started", problem=type(error).__name__)
+                self._count_death(0.0)
+                self._keep_spares_later()
+                return
+            self._spares.append(spare)
+
+    def _ended(self, process: MediaProcess, why: str) -> None:
+        """Put a spare in the place of a process that died, hangs or leaks."""
+        if self._stopping:
             return
-        successor = self._client
-        for held in list(self._legs.values()):
-            if self._client is not successor:
-                return  # that one ended too, and its own successor has every leg
-            self._reopen(held)
+        records = process.bury()
+        lived = time.monotonic() - process.in_charge_since
+        post = next((post for post in self._posts if post.process is process), None)
+        if post is None:
+            self._spares.remove(process)
+            self._log.warning("spare media process ended", reason=why)
+        else:
+            legs = [held for held in self._legs.values() if held.post is post]
+            self._log.error("media process replaced", reason=why, legs=len(legs))
+            self.replaced += 1
+            self._lost_before += post.beat.lost_by_bridge if post.beat is not None else 0
+            post.process, post.beat = None, None
+            for held in legs:
+                held.died(records)
+                if held.moves_to is not None:
+                    held.post, held.moves_to = held.moves_to, None
+                    self._hand_over(held.post, [held])
+        self._count_death(lived)
+        self._fill_posts()
 
-    def _reopen(self, held: _HeldLeg) -> None:
-        """Open a leg in a new process, as it was in the old one."""
-        leg = held.opened.leg
-        if held.closing:
-            self.take(LegClosed(leg=leg, statistics=LegStatistics(leg=leg)))
+    def _count_death(self, lived: float) -> None:
+        """Count processes that ended as soon as they began; give up where nothing else helps."""
+        self._quick_deaths = self._quick_deaths + 1 if lived < QUICK_S else 0
+        empty = any(post.process is None for post in self._posts)
+        if empty and self._quick_deaths > QUICK_DEATHS and not self._stopping:
+            self._stopping = True
+            self._gave_up = f"{self._quick_deaths} media processes in a row ended at once"
+            self._all_ready.set()
+            self._on_failed(self._gave_up)
+
+    def _fill_posts(self) -> None:
+        """Let spares that are ready take the posts that are empty."""
+        for post in self._posts:
+            spare = next((each for each in self._spares if each.ready), None)
+            if post.process is None and spare is not None:
+                self._spares.remove(spare)
+                post.process = spare
+                spare.take_charge()
+                self._hand_over(post, [held for held in self._legs.values() if held.post is post])
+                for play in chain.from_iterable(map(dict.values, post.room_plays.values())):
+                    spare.send(play)
+        if all(post.process is not None for post in self._posts):
+            self._all_ready.set()
+            self._keep_spares_later()
+        else:
+            self._keep_spares()
+
+    def _keep_spares_later(self) -> None:
+        """Start what is missing in a moment; in longer ones where starts go wrong."""
+        delay = SPARE_DELAY_S * 2 ** min(self._quick_deaths, QUICK_DEATHS)
+        asyncio.get_running_loop().call_later(delay, self._keep_spares)
+
+    def _hand_over(self, post: Post, legs: list[HeldLeg]) -> None:
+        """Let a post's process open legs as they were in another one, and go on with them."""
+        process = post.process
+        if process is None:
             return
-        held.before = held.latest
-        # A new synchronisation source: where the old one's sequence stood died with its process,
-        # and a receiver takes a new source at once where it distrusts a leap of a known one.
-        held.opened = msgspec.structs.replace(
-            held.opened, ssrc=secrets.randbelow(2**32 - 1) + 1, sequence=None, timestamp=None
-        )
-        self._send(held.opened, (held.pair.rtp.fileno(), held.pair.rtcp.fileno()))
-        if held.place is not None:
-            self._send(held.place)
-        if held.background is not None:
-            self._send(held.background)
-        for play in list(held.foreground.values()):
-            self._send(play)
-        self._log.debug("leg reopened", leg=leg)
+        told: list[Event] = []
+        for first in range(0, len(legs), HANDED_AT_ONCE):
+            some = legs[first : first + HANDED_AT_ONCE]
+            for held in some:
+                told += held.over()
+            descriptors = tuple(chain.from_iterable(held.descriptors for held in some))
+            process.send(OpenLegs(legs=[held.handed() for held in some]), descriptors)
+        for held in legs:
+            for command in held.waiting:
+                process.send(command)
+            held.waiting.clear()
+            if held.closing:
+                process.send(CloseLeg(leg=held.leg))
+        for event in told:
+            self._on_event(event)
 
-    def closing(self, leg: int) -> LegStatistics:
-        """Ask for a leg's end.
+    # -- how it goes ----------------------------------------------------------------------------
 
-        Args:
-            leg: the leg.
+    async def statistics(self) -> list[EngineStatistics | None]:
+        """Ask every post's process for its state.
 
         Returns:
-            The last counters heard, for a record that cannot wait for `LegClosed`.
+            Their answers, post by post; None where none came within two seconds.
         """
-        held = self._legs.get(leg)
-        latest = held.latest if held is not None else None
-        if held is not None:
-            held.closing = True
-        self._send(CloseLeg(leg=leg))
-        return latest if latest is not None else LegStatistics(leg=leg)
+        return await asyncio.gather(*(self._ask(post.process) for post in self._posts))
+
+    async def _ask(self, process: MediaProcess | None) -> EngineStatistics | None:
+        if process is None:
+            return None
+        future = self._asked.get(process)
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
+            self._asked[process] = future
+            process.send(Statistics())
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), ANSWER_S)
+        except TimeoutError:
+            return None
+        finally:
+            self._asked.pop(process, None)
+
+    async def report(self) -> dict[str, Any]:
+        """Return how the media processes do, as `dialin status --json` says it."""
+        engines = await self.statistics()
+        known = [engine for engine in engines if engine is not None]
+        counters: dict[str, int] = {}
+        for engine in known:
+            for name, count in engine.counters.items():
+                counters[name] = counters.get(name, 0) + count
+        busiest = max(self._posts, key=lambda post: post.share)
+        return {
+            "pid": self.pid,
+            "replaced": self.replaced,
+            "overloaded": self.overloaded,
+            "tick_share_limit": self._tick_share,
+            **_tick(busiest),
+            "lost_by_bridge": self._lost_before + sum(each.lost_by_bridge for each in known),
+            "cpu_seconds": sum(each.cpu_seconds for each in known) if known else None,
+            "counters": counters,
+            "processes": [
+                {
+                    "pid": post.process.pid if post.process is not None else None,
+                    "legs": len(post.legs),
+                    "rooms": len(post.rooms),
+                    **_tick(post),
+                    "busy": post.busy.now,
+                    "lost_by_bridge": engine.lost_by_bridge if engine is not None else None,
+                    "cpu_seconds": engine.cpu_seconds if engine is not None else None,
+                }
+                for post, engine in zip(self._posts, engines, strict=True)
+            ],
+            "spares": self.spares,
+        }
+
+
+def default_processes() -> int:
+    """Return how many media processes suit this machine: a core is left to signalling."""
+    return max(1, min(len(os.sched_getaffinity(0)) - 1, MOST_BY_DEFAULT))
+
+
+def _tick(post: Post) -> dict[str, Any]:
+    beat = post.beat
+    return {
+        "tick_ms": {
+            "p50": beat.tick_ms_p50 if beat is not None else None,
+            "p95": beat.tick_ms_p95 if beat is not None else None,
+            "max": beat.tick_ms_max if beat is not None else None,
+        },
+        "tick_share": round(beat.tick_ms_p95 / TICK_MS, 3) if beat is not None else None,
+    }

@@ -136,6 +136,14 @@ class MediaSettings:
         "prefer",
         "G.722: wherever it is offered, only where the other side likes it best, or never",
     )
+    processes: int = _setting(
+        kinds.integer(0, 64),
+        0,
+        "media processes; 0 is one for each core but one, four at most",
+    )
+    memory_limit_mb: int = _setting(
+        kinds.integer(256, 65536), 1024, "memory at which a media process is taken for leaking"
+    )
     gate: bool = _setting(kinds.boolean(), True, "keep what is no speech out of the mix")  # noqa: FBT003 - the default of a setting
     agc: bool = _setting(kinds.boolean(), True, "bring all talkers to one level")  # noqa: FBT003 - the default of a setting
     target_dbov: float = _setting(
@@ -186,6 +194,12 @@ class LimitSettings:
     """``[limits]``: how much at once."""
 
     calls: int = _setting(kinds.integer(1, 20000), 1000, "calls at once, in the whole bridge")
+    tick_share: float = _setting(
+        kinds.number(0.2, 0.95),
+        0.7,
+        "share of its 20 ms that a media process's tick may take (95th percentile) before new calls"
+        " are refused",
+    )
     conference_capacity: int = _setting(
         kinds.integer(2, 5000), 150, "capacity of a conference that names none"
     )

@@ -30,8 +30,7 @@ ASKED_AT_MOST: Final = 16
 
 async def status(bridge: Bridge) -> dict[str, Any]:
     """Say how the bridge does: calls, conferences, trunks, the tick."""
-    engine = await bridge.media.statistics()
-    beat = bridge.media.heartbeat
+    media = await bridge.media.report()
     sip = bridge.sip.statistics()
     room = bridge.sip.room()
     return {
@@ -58,18 +57,7 @@ async def status(bridge: Bridge) -> dict[str, Any]:
                 "fd_limit": room.fd_limit,
             },
         },
-        "media": {
-            "pid": bridge.media.pid,
-            "replaced": bridge.media.replaced,
-            "tick_ms": {
-                "p50": beat.tick_ms_p50 if beat else None,
-                "p95": beat.tick_ms_p95 if beat else None,
-                "max": beat.tick_ms_max if beat else None,
-            },
-            "lost_by_bridge": engine.lost_by_bridge if engine else 0,
-            "cpu_seconds": engine.cpu_seconds if engine else None,
-            "counters": dict(engine.counters) if engine else {},
-        },
+        "media": media,
         "records": bridge.records.status(),
         "registrations": [
             {

@@ -33,7 +33,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
     if as_json:
         show_json(now)
         return
-    tick, tcp = now["media"]["tick_ms"], now["sip"]["tcp"]
+    media, tcp = now["media"], now["sip"]["tcp"]
     show_record(
         {
             "process": now["pid"],
@@ -41,13 +41,25 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             "SIP port": now["sip"]["port"],
             "calls": now["calls"],
             "conferences": now["conferences"],
-            "tick": _tick(tick),
-            "lost by the bridge": now["media"]["lost_by_bridge"],
-            "media process replaced": now["media"]["replaced"],
+            "tick": _tick(media["tick_ms"]),
+            "new calls": "refused, the media processes are full"
+            if media["overloaded"]
+            else f"taken up to {media['tick_share_limit']:.0%} of a tick",
+            "lost by the bridge": media["lost_by_bridge"],
+            "media process replaced": media["replaced"],
             "records go to": now["records"]["writing_to"],
             "TCP connections": f"{tcp['connections']} of {tcp['limit']}",
         }
     )
+    columns = [
+        ("Media process", "pid"),
+        ("Legs", "legs"),
+        ("Rooms", "rooms"),
+        ("Tick", "tick"),
+        ("Of 20 ms", "share"),
+        ("Full", "busy"),
+    ]
+    show_table(columns, [_process(each) for each in media["processes"]], empty="")
     if now["registrations"]:
         columns = [("Trunk", "trunk"), ("Registration", "state"), ("SIP", "status")]
         show_table(columns, now["registrations"], empty="")
@@ -72,6 +84,15 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             ("Jitter ms", "jitter_ms"),
         ]
         show_table(columns, now["running_calls"], empty="")
+
+
+def _process(process: dict[str, Any]) -> dict[str, Any]:
+    share = process["tick_share"]
+    return {
+        **process,
+        "tick": _tick(process["tick_ms"]),
+        "share": "-" if share is None else f"{share:.0%}",
+    }
 
 
 def _tick(tick: dict[str, float | None]) -> str:

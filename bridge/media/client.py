@@ -205,6 +205,18 @@ class MediaClient:
         self._channel.close()
         return self._process.wait()
 
+    def last_words(self) -> list[Event]:
+        """Kill and reap the process as `kill` does, and return what it had still said."""
+        self._process.kill()
+        self._drop_waiting()
+        self._process.wait()
+        events: list[Event] = []
+        with contextlib.suppress(MediaProcessEnded):
+            while words := self.receive():
+                events += words
+        self._channel.close()
+        return events
+
     def _drop_waiting(self) -> None:
         while self._waiting:
             for fd in self._waiting.popleft()[1]:

@@ -331,6 +331,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
         legs: legs open now.
         rxq_overflow: packets that receive buffers dropped, since the start.
         send_errors: packets that could not be sent, since the start.
+        lost_by_bridge: of `EngineStatistics`.
     """
 
     tick: int
@@ -342,6 +343,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
     legs: int
     rxq_overflow: int
     send_errors: int
+    lost_by_bridge: int = 0
 
 
 class DigitPressed(msgspec.Struct, frozen=True, tag=True):

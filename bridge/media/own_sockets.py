@@ -127,6 +127,7 @@ class OwnSockets:
         self._reachable = np.zeros(capacity, np.bool_)
         self._changed = True
         self._tick = 0
+        self._handed: list[_Leg] = []
         self._latched: list[Latched] = []
         self._sends: list[Callable[[memoryview], int]] = []
         self._send_views: list[memoryview] = []
@@ -193,6 +194,8 @@ class OwnSockets:
             if peer or known:
                 leg.dropped = _drops(rtp) or 0  # the process before has counted them
             leg.connected = peer is not None
+            if peer is not None:
+                self._handed.append(leg)
             leg.latch.known = peer or known
             descriptor = rtp.fileno()
             while len(self._reads) <= descriptor:
@@ -279,6 +282,7 @@ class OwnSockets:
         for leg in timed:
             self._reads[leg.rtp.fileno()] = functools.partial(self._read_timed, leg.rtp)
         self._receive_judged()
+        self._receive_handed()
         for turn in range(READS_PER_TICK):
             room = self._packet_rows - len(lengths)
             ready = self._connected.poll(0, min(room, self._capacity)) if room else []
@@ -355,7 +359,7 @@ class OwnSockets:
                 if verdict in {Verdict.LATCH_OWN, Verdict.LATCH_OTHER}:
                     first = bytes(view[:length])
                     self._latch(leg, source, own_sdp=verdict is Verdict.LATCH_OWN)
-                    self._drain(leg, source, first)
+                    self._drain(leg, source, [first])
                     break
                 name = "malformed" if verdict is Verdict.MALFORMED else "strangers"
                 self._leg_counters.add_one(name, leg.row)
@@ -374,12 +378,24 @@ class OwnSockets:
         self._update_reachable(leg)
         self._latched.append(Latched(leg.row, own_sdp))
 
-    def _drain(self, leg: _Leg, source: Source, first: bytes) -> None:
-        """Read what was queued before the socket was connected, of this source only.
+    def _receive_handed(self) -> None:
+        """Read what came while legs went from one process to another."""
+        while self._handed:
+            leg = self._handed.pop()
+            source = leg.latch.known
+            if source is not None and self._legs[leg.row] is leg:
+                self._drain(leg, source, [])
+
+    def _drain(self, leg: _Leg, source: Source, queued: list[bytes]) -> None:
+        """Read what waits in a socket, of this source only.
 
         Of its sound only the newest counts; keys pressed meanwhile count all the same.
+
+        Args:
+            leg: the leg.
+            source: where it comes from.
+            queued: what was read of it already.
         """
-        queued = [first]
         for _ in range(self._packet_rows):
             try:
                 packet, other = leg.rtp.recvfrom(PACKET_ROW)

@@ -172,16 +172,28 @@ class StateView:
         at: float = _HEADER.unpack_from(self._header)[2]
         return at
 
-    def read(self) -> Records:
-        """Return the records of all legs; none where nothing was written."""
+    def record_type(self) -> np.dtype[np.void]:
+        """Return the type of a record, as the writer has it; an empty one before it wrote."""
+        return self._look()[0]
+
+    def _look(self) -> tuple[np.dtype[np.void], bytes]:
+        """Return the type of a record and the region; nothing where nothing was written."""
         magic, start, _ = _HEADER.unpack_from(self._header)
         if magic != _MAGIC:
-            return Records.none()
+            return np.dtype([]), b""
         size = os.fstat(self.descriptor).st_size - start
         with contextlib.closing(
             mmap.mmap(self.descriptor, size, access=mmap.ACCESS_READ, offset=start)
-        ) as region:
-            return _read(bytes(region))
+        ) as mapped:
+            region = bytes(mapped)
+        length = _REGION.unpack_from(region)[0]
+        described = json.loads(region[_REGION.size : _REGION.size + length])
+        return np.dtype([(name, of, tuple(shape)) for name, of, shape in described]), region
+
+    def read(self) -> Records:
+        """Return the records of all legs; none where nothing was written."""
+        kind, region = self._look()
+        return _read(kind, region) if region else Records.none()
 
     def close(self) -> None:
         """Let go of it."""
@@ -189,10 +201,8 @@ class StateView:
         os.close(self.descriptor)
 
 
-def _read(region: bytes) -> Records:
+def _read(kind: np.dtype[np.void], region: bytes) -> Records:
     length, rows, whole = _REGION.unpack_from(region)
-    described = json.loads(region[_REGION.size : _REGION.size + length])
-    kind = np.dtype([(name, of, tuple(shape)) for name, of, shape in described])
     begin = _aligned(_REGION.size + length)
     copy = _aligned(_TIME + rows * kind.itemsize)
     if whole == _NO_COPY:

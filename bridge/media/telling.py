@@ -101,6 +101,7 @@ class Teller:
                 legs=len(state.legs),
                 rxq_overflow=counters.rxq_overflow,
                 send_errors=counters.send_errors,
+                lost_by_bridge=counters.lost_by_bridge,
             )
         )
 

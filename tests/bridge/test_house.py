@@ -59,7 +59,7 @@ class _Silent:
     pid = None
     overloaded = False
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
     async def start(self) -> None:
