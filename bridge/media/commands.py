@@ -33,6 +33,7 @@ from bridge.media.messages import (
     Place,
     Play,
     PlayFinished,
+    SharePort,
     Statistics,
     Stop,
     StopPlay,
@@ -45,6 +46,7 @@ from bridge.media.telling import Teller
 
 __all__ = ["Commands"]
 
+PORT_DESCRIPTORS: Final = 2
 LOUDEST_GAIN_DB: Final = 20.0
 TARGET_DBOV: Final = (-36.0, -12.0)
 """Least and greatest level that talkers may be brought to."""
@@ -71,10 +73,15 @@ class Commands:
         """
         match command:
             case OpenLeg():
-                self._open([HandedLeg(opened=command)], fds, "OpenLeg")
+                descriptors = 2 if command.shared_port is None else 0
+                new = HandedLeg(opened=command, descriptors=descriptors)
+                self._open([new], fds, "OpenLeg")
                 return
             case OpenLegs():
                 self._open(command.legs, fds, "OpenLegs")
+                return
+            case SharePort(port=port):
+                self._share_port(port, fds)
                 return
             case UsePage():
                 self._use_page(fds)
@@ -153,6 +160,16 @@ class Commands:
                 self._place(leg.place)
             for play in leg.plays:
                 self._play(play)
+
+    def _share_port(self, port: int, fds: list[int]) -> None:
+        if len(fds) != PORT_DESCRIPTORS:
+            self._close_unwanted(fds)
+            self._refuse(f"SharePort came with {len(fds)} sockets, needs RTP and RTCP")
+            return
+        try:
+            self._state.transport.add_port(port, fds)
+        except OSError as error:
+            self._refuse(f"SharePort: its sockets cannot be used: {error.strerror or error}")
 
     def _change(self, command: ChangeLeg) -> None:
         state = self._state

@@ -26,6 +26,8 @@ class Counters:
         rxq_overflow: packets that receive buffers dropped.
         send_errors: packets that could not be sent for a fault on this side.
         peer_refused: ICMP errors: the peer's port was closed or unreachable.
+        shared_strangers: packets on a shared port from an address that is no leg's.
+        shared_pairs_doubled: legs on a shared port whose remote pair another leg there has, now.
         read_errors: socket errors on receiving, other than the peer's refusal.
         reads_bounded: ticks in which a leg's packets were left for the next tick.
         events_dropped: events for control that did not fit the queue.
@@ -45,6 +47,8 @@ class Counters:
     rxq_overflow: int = 0
     send_errors: int = 0
     peer_refused: int = 0
+    shared_strangers: int = 0
+    shared_pairs_doubled: int = 0
     read_errors: int = 0
     reads_bounded: int = 0
     events_dropped: int = 0

@@ -80,7 +80,11 @@ def _open(
     row = state.legs.take(opened.leg, opened.media)
     known = source_of(int(record["presence.source"][0]))
     try:
-        state.transport.open(row, opened.media, fds, known)
+        if opened.shared_port is None:
+            state.transport.open(row, opened.media, fds, known)
+        else:
+            _close_unwanted(state, fds)
+            state.transport.open_shared(row, opened.media, opened.shared_port)
     except OSError as error:
         state.legs.release(row)
         return f"its sockets cannot be used: {error.strerror or error}"

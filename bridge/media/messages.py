@@ -50,6 +50,7 @@ __all__ = [
     "PlayFinished",
     "PlayMode",
     "Ready",
+    "SharePort",
     "SourceLatched",
     "Statistics",
     "Stop",
@@ -125,6 +126,7 @@ class OpenLeg(msgspec.Struct, frozen=True, tag=True):
         cname: the RTCP canonical name, without personal information.
         sequence: the first sequence number to send, random when `None`.
         timestamp: the first time stamp to send, random when `None`.
+        shared_port: the shared port that carries it (`SharePort`): no descriptors come then.
     """
 
     leg: int
@@ -133,6 +135,17 @@ class OpenLeg(msgspec.Struct, frozen=True, tag=True):
     cname: str
     sequence: int | None = None
     timestamp: int | None = None
+    shared_port: int | None = None
+
+
+class SharePort(msgspec.Struct, frozen=True, tag=True):
+    """Use a port for many legs. Descriptors: the bound RTP socket, the bound RTCP socket.
+
+    Args:
+        port: what `OpenLeg` calls it, 0 to 63.
+    """
+
+    port: int
 
 
 class ChangeLeg(msgspec.Struct, frozen=True, tag=True):
@@ -285,6 +298,7 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
 
 Command: TypeAlias = (
     Configure
+    | SharePort
     | OpenLeg
     | OpenLegs
     | GiveLegs

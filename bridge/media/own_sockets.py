@@ -15,13 +15,9 @@ time of arrival, for jitter. What receive buffers dropped is asked of each socke
 (SO_MEMINFO): the very count that SO_RXQ_OVFL attaches to packets, but exact also when none follow.
 """
 
-import errno
 import functools
-import os
 import select
 import socket
-import stat
-import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -29,6 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._libc import disconnect
+from bridge.media._packet_rows import PacketRows
+from bridge.media._sockets import PEER_ERRORS, SO_TIMESTAMPNS, TIMESPEC, adopt_udp, dropped_by
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.latching import Latch, Source, Verdict
 from bridge.media.messages import LegMedia
@@ -61,16 +59,7 @@ _RTCP_ROW: Final = 1500
 DROPS_SHARE: Final = 50
 """One leg in so many is asked in a tick what its buffer dropped: each leg once a second."""
 
-_SO_TIMESTAMPNS: Final = 35
-_SO_MEMINFO: Final = 55
-_MEMINFO: Final = struct.Struct("@9I")
-_DROPS: Final = 8  # SK_MEMINFO_DROPS
-_TIMESPEC: Final = struct.Struct("@qq")
-_ANCILLARY: Final = socket.CMSG_SPACE(_TIMESPEC.size)
-_PEER_ERRORS: Final = frozenset(
-    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPROTO, errno.ENOPROTOOPT}
-)
-"""What ICMP messages about the peer become."""
+_ANCILLARY: Final = socket.CMSG_SPACE(TIMESPEC.size)
 
 Read = Callable[[memoryview], int]
 
@@ -109,9 +98,16 @@ class OwnSockets:
         capacity: rows to begin with.
         counters: of the process.
         leg_counters: of each leg.
+        packets: rows for what comes in, as many as `rows_for` says at least; own ones if not given.
     """
 
-    def __init__(self, capacity: int, counters: Counters, leg_counters: LegCounters) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        counters: Counters,
+        leg_counters: LegCounters,
+        packets: PacketRows | None = None,
+    ) -> None:
         self._counters = counters
         self._leg_counters = leg_counters
         self._legs: list[_Leg | None] = [None] * capacity
@@ -138,29 +134,29 @@ class OwnSockets:
         self._descriptors: list[int] = []
         self._timed: list[tuple[int, float]] = []
         self._rtcp_buffer = bytearray(_RTCP_ROW)
-        self._allocate(capacity)
-
-    def _allocate(self, capacity: int) -> None:
-        """Make rows for the packets of a tick: two each, and what one flooding leg may add."""
-        self._packet_rows = 2 * capacity + 64 * READS_PER_TICK
-        self._packets = np.zeros((self._packet_rows, PACKET_ROW), np.uint8)
-        whole = self._packets.data.cast("B")
-        self._views = [
-            whole[start : start + PACKET_ROW] for start in range(0, len(whole), PACKET_ROW)
-        ]
         self._capacity = capacity
+        self._packet_rows = self.rows_for(capacity)
+        self._packets = packets or PacketRows(self._packet_rows)
+
+    @staticmethod
+    def rows_for(capacity: int) -> int:
+        """Return how many rows for packets so many legs need: two each, and a flooding leg's."""
+        return 2 * capacity + 64 * READS_PER_TICK
 
     # --- legs ---------------------------------------------------------------------------------
 
     def grow(self, capacity: int) -> None:
         """Make place for so many rows."""
+        self._packet_rows = self.rows_for(capacity)
+        if len(self._packets) < self._packet_rows:
+            self._packets.allocate(self._packet_rows)
         self._legs.extend([None] * (capacity - self._capacity))
         for name in ("_last_heard", "_is_connected", "_reachable"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old
             setattr(self, name, new)
-        self._allocate(capacity)
+        self._capacity = capacity
         self._changed = True
 
     def open(self, row: int, media: LegMedia, fds: list[int], known: Source | None = None) -> None:
@@ -177,22 +173,15 @@ class OwnSockets:
         Raises:
             OSError: they are no UDP sockets; they have been closed.
         """
-        if not all(stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in fds):
-            for fd in fds:
-                os.close(fd)
-            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
-        rtp, rtcp = (socket.socket(fileno=fd) for fd in fds)
+        rtp, rtcp = adopt_udp(fds)
         try:
-            for sock in (rtp, rtcp):
-                _require_udp(sock)
-                sock.settimeout(0)
-            rtp.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            rtp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
             leg.rtcp_named = media.remote_rtcp
             leg.events = media.dtmf_payload_type
             peer = _peer(rtp)
             if peer or known:
-                leg.dropped = _drops(rtp) or 0  # the process before has counted them
+                leg.dropped = dropped_by(rtp) or 0  # the process before has counted them
             leg.connected = peer is not None
             if peer is not None:
                 self._handed.append(leg)
@@ -261,7 +250,7 @@ class OwnSockets:
         self._changed = True
 
     def _count_drops(self, leg: _Leg) -> None:
-        dropped = _drops(leg.rtp)
+        dropped = dropped_by(leg.rtp)
         if dropped is None:
             self._counters.read_errors += 1
         else:
@@ -296,7 +285,7 @@ class OwnSockets:
 
     def _read_all(self, ready: list[tuple[int, int]]) -> None:
         """Read one packet of each of the sockets that have one."""
-        reads, views = self._reads, self._views
+        reads, views = self._reads, self._packets.views
         lengths, descriptors = self._lengths, self._descriptors
         queue = iter(ready)
         at = len(lengths)
@@ -315,7 +304,7 @@ class OwnSockets:
 
     def _count_error(self, error: OSError, ours: str) -> None:
         """Count a socket's error as the peer's if ICMP brought it, else under the given name."""
-        name = "peer_refused" if error.errno in _PEER_ERRORS else ours
+        name = "peer_refused" if error.errno in PEER_ERRORS else ours
         setattr(self._counters, name, getattr(self._counters, name) + 1)
 
     def _arrivals(self, tick: int) -> Arrivals:
@@ -323,7 +312,7 @@ class OwnSockets:
         self._last_heard[rows] = tick
         timed = self._timed
         return Arrivals(
-            octets=self._packets,
+            octets=self._packets.octets,
             lengths=np.array(self._lengths, np.int64),
             rows=rows,
             timed=np.array([at for at, _ in timed], np.intp),
@@ -334,8 +323,8 @@ class OwnSockets:
         """Read as `recv_into` does, and note the time of arrival."""
         length, ancillary, _, _ = rtp.recvmsg_into([view], _ANCILLARY)
         for _, kind, data in ancillary:
-            if kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
-                seconds, nanoseconds = _TIMESPEC.unpack(data)
+            if kind == SO_TIMESTAMPNS and len(data) == TIMESPEC.size:
+                seconds, nanoseconds = TIMESPEC.unpack(data)
                 self._timed.append((len(self._descriptors), seconds + nanoseconds * 1e-9))
         return length
 
@@ -347,7 +336,7 @@ class OwnSockets:
             for _ in range(READS_PER_TICK):
                 if len(lengths) >= self._packet_rows:
                     return
-                view = self._views[len(lengths)]
+                view = self._packets.views[len(lengths)]
                 try:
                     length, source = leg.rtp.recvfrom_into(view)
                 except BlockingIOError:
@@ -411,7 +400,7 @@ class OwnSockets:
         room = min(READS_PER_TICK, self._packet_rows - len(self._lengths))
         for packet in kept[-room:]:
             length = len(packet)
-            self._views[len(self._lengths)][:length] = packet
+            self._packets.views[len(self._lengths)][:length] = packet
             self._lengths.append(length)
             self._descriptors.append(leg.rtp.fileno())
         for _ in range(len(queued) - min(len(kept), room)):
@@ -467,7 +456,9 @@ class OwnSockets:
         halved = set(outgoing.halved.tolist())
         self._sends, self._send_views, self._sends_to = [], [], []
         for position in outgoing.sending.tolist():
-            leg = self._leg(rows[position])
+            leg = self._legs[rows[position]]
+            if leg is None:
+                continue  # another transport's
             start = position * PACKET
             size = HALF_PACKET if position in halved else PACKET
             view = whole[start : start + size]
@@ -477,8 +468,9 @@ class OwnSockets:
             else:
                 self._sends_to.append((leg, view))
         self._second_sends = [
-            (self._leg(rows[position]), halves[k * HALF_PACKET : (k + 1) * HALF_PACKET])
+            (leg, halves[k * HALF_PACKET : (k + 1) * HALF_PACKET])
             for k, position in enumerate(outgoing.halved.tolist())
+            if (leg := self._legs[rows[position]]) is not None
         ]
         self._changed = False
 
@@ -555,11 +547,6 @@ def _is_event(packet: bytes, events: int | None) -> bool:
     return len(packet) > 1 and packet[1] & 0x7F == events
 
 
-def _require_udp(sock: socket.socket) -> None:
-    if (sock.family, sock.type) != (socket.AF_INET, socket.SOCK_DGRAM):
-        raise OSError(errno.ENOTSOCK, f"{sock.family.name} {sock.type.name}, not a UDP socket")
-
-
 def _peer(sock: socket.socket) -> Source | None:
     """Return what a socket is connected to; another process may have done that."""
     try:
@@ -567,15 +554,6 @@ def _peer(sock: socket.socket) -> Source | None:
     except OSError:
         return None
     return str(host), int(port)
-
-
-def _drops(sock: socket.socket) -> int | None:
-    """Return how many packets a receive buffer has dropped; `None` where it is not told."""
-    try:
-        data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
-    except OSError:
-        return None
-    return int(_MEMINFO.unpack(data)[_DROPS]) if len(data) == _MEMINFO.size else None
 
 
 def _closed(_: memoryview) -> int:

@@ -15,7 +15,7 @@ from typing import Final
 
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
 
-__all__ = ["LOWEST_DESCRIPTOR", "MediaPair", "open_pair"]
+__all__ = ["LOWEST_DESCRIPTOR", "SHARED_BUFFER", "MediaPair", "open_pair", "widen"]
 
 LOWEST_DESCRIPTOR: Final = 1024
 """FD_SETSIZE: `select` sees descriptors below this."""
@@ -25,6 +25,13 @@ EXPEDITED_FORWARDING: Final = 0xB8
 
 RECEIVE_BUFFER: Final = 212_992
 """Bytes; about 256 packets of 20 ms, five seconds of one leg. The kernel's own default."""
+
+SHARED_BUFFER: Final = 2 * 1024 * 1024
+"""Bytes asked for on a port that many legs share: the kernel counts twice as many, 832 for a packet
+of 20 ms, so that 5,000 packets fit, ten ticks of 500 legs. By default it is not half a tick."""
+
+_SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,28 @@ def open_pair(bind_ip: str, low: int, high: int) -> MediaPair:
         f"media ports {low}-{high} on {bind_ip}: all {pairs} pairs are in use, "
         f"widen media.ports or look for another program in this range"
     )
+
+
+def widen(pair: MediaPair) -> int:
+    """Give a pair's RTP socket the buffers that a shared port needs, as far as the machine allows.
+
+    Beyond net.core.rmem_max and wmem_max only with CAP_NET_ADMIN; `dialin doctor` looks at them.
+
+    Args:
+        pair: the pair.
+
+    Returns:
+        Bytes that its receive buffer has, to compare with `SHARED_BUFFER`.
+    """
+    for force, plain in (
+        (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
+        (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
+    ):
+        try:
+            pair.rtp.setsockopt(socket.SOL_SOCKET, force, SHARED_BUFFER)
+        except PermissionError:
+            pair.rtp.setsockopt(socket.SOL_SOCKET, plain, SHARED_BUFFER)
+    return pair.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
 def _try_pair(bind_ip: str, port: int) -> MediaPair | None:

@@ -28,7 +28,6 @@ from bridge.media.levels import Levels
 from bridge.media.limiter import Limiter
 from bridge.media.messages import Configure, Event, PlayFinished
 from bridge.media.outgoing import Outgoing
-from bridge.media.own_sockets import OwnSockets
 from bridge.media.page import StatePage, record_type
 from bridge.media.playout import PlayoutStore
 from bridge.media.rtcp import Reports
@@ -36,6 +35,7 @@ from bridge.media.seating import Seating, seat
 from bridge.media.sequence import Sequences
 from bridge.media.speech import Bank, Players, Playing
 from bridge.media.transport import Transport
+from bridge.media.transports import Transports
 from bridge.media.wideband import Wideband
 
 __all__ = ["FIRST_CAPACITY", "Presence", "State"]
@@ -68,7 +68,7 @@ class State:
 
     Args:
         put: takes each event for control.
-        transport: moves packets; own sockets when not given.
+        transport: moves packets; sockets and ports when not given.
         capacity: rows to begin with.
     """
 
@@ -86,7 +86,7 @@ class State:
         self.transport: Transport = (
             transport
             if transport is not None
-            else OwnSockets(capacity, counters, self.leg_counters)
+            else Transports(capacity, counters, self.leg_counters)
         )
         self.legs = Legs(capacity)
         self.rooms = Rooms()

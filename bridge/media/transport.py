@@ -1,4 +1,4 @@
-"""What the engine asks of a transport; `own_sockets` is one, tests have another."""
+"""What the engine asks of a transport; `transports` is one, tests have another."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,6 +47,20 @@ class Transport(Protocol):
             OSError: they are no UDP sockets; they have been closed.
         """
 
+    def add_port(self, index: int, fds: list[int]) -> None:
+        """Take the RTP and RTCP sockets of a shared port, for as long as the process lives.
+
+        Raises:
+            OSError: they are no UDP sockets, or the port is there already; they have been closed.
+        """
+
+    def open_shared(self, row: int, media: LegMedia, port: int) -> None:
+        """Take a leg that is on a shared port.
+
+        Raises:
+            OSError: there is no such port.
+        """
+
     def change(self, row: int, media: LegMedia) -> None:
         """Apply what was negotiated anew."""
 
@@ -55,7 +69,7 @@ class Transport(Protocol):
         ...
 
     def close(self, row: int) -> None:
-        """Close a leg's sockets."""
+        """Close a leg's sockets, or let it go from its shared port."""
 
     def receive(self, tick: int) -> Arrivals:
         """Return the packets that came, bounded per leg and tick."""

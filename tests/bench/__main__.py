@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--talking", choices=("all", "few"), default="all", help="who talks in a conference (all)"
     )
+    one.add_argument(
+        "--sockets", choices=("own", "shared"), default="own", help="one a leg, or shared (own)"
+    )
     one.add_argument("--find", action="store_true", help="find the largest load that holds as well")
     two = command("calls", calls)
     two.add_argument("--calls", type=_whole(1, 2000), default=1000, help="in all (1000)")
@@ -89,7 +92,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         return talkoff.measure(options.minutes, options.seed)
     if options.rooms > options.legs // 2:
         raise LoadError(f"{options.legs} legs in {options.rooms} rooms: two a room at least")
-    trial = legs.Trial(options.legs, options.rooms, options.seconds, options.codec, options.talking)
+    chosen = ("legs", "rooms", "seconds", "codec", "talking", "sockets")
+    trial = legs.Trial(**{name: getattr(options, name) for name in chosen})
     result = legs.measure(trial)
     return {**result, **largest.find(trial)} if options.find else result
 

@@ -34,11 +34,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media.messages import CloseLeg, LegMedia, LegStatistics, OpenLeg, Place
-from bridge.media.ports import open_pair
+from bridge.media.messages import (
+    CloseLeg,
+    LegMedia,
+    LegStatistics,
+    OpenLeg,
+    Place,
+    SharePort,
+)
+from bridge.media.ports import open_pair, widen
 from tests.bench.codings import CODINGS
 from tests.bench.cores import limited, machine
 from tests.bench.floor import HOST, FarEnds, measure_floor
@@ -66,6 +74,9 @@ WINDOW_S: Final = 10.0
 SAMPLE: Final = 20
 """Legs that are recorded and listened to."""
 
+SHARED_PORTS: Final = 8
+"""As many as the bridge opens by default."""
+
 FEW: Final = 3
 """Who talks in a room where few do."""
 
@@ -80,6 +91,7 @@ class Trial:
         seconds: how long is measured, after some seconds to settle.
         codec: a name of `CODINGS`.
         talking: everybody, or three in a room.
+        sockets: one a leg, or shared ports.
         sample: so many legs are listened to.
     """
 
@@ -88,6 +100,7 @@ class Trial:
     seconds: float
     codec: str = "pcmu"
     talking: Literal["all", "few"] = "all"
+    sockets: Literal["own", "shared"] = "own"
     sample: int = SAMPLE
 
     @property
@@ -215,6 +228,7 @@ def run(trial: Trial, far_ends: FarEnds) -> dict[str, Any]:
         "seconds": round(took, 1),
         "codec": trial.codec,
         "talking": trial.talking,
+        "sockets": trial.sockets,
         "expected": expected,
         "received": received,
         "lost_share": round(1 - received / max(1, expected), 6),
@@ -259,10 +273,10 @@ def run(trial: Trial, far_ends: FarEnds) -> dict[str, Any]:
 
 def _open(media: MediaProcess, trial: Trial, far_ports: list[int]) -> list[int]:
     """Open a leg for each far port, room by room in turns; return the bridge's ports."""
-    ports = []
     coding = CODINGS[trial.codec]
+    shared = _share(media) if trial.sockets == "shared" else []
+    ports = []
     for leg, far_port in enumerate(far_ports, 1):
-        pair = open_pair(HOST, *PORTS)
         description = LegMedia(
             codec=coding.codec,
             payload_type=coding.payload_type,
@@ -270,9 +284,27 @@ def _open(media: MediaProcess, trial: Trial, far_ports: list[int]) -> list[int]:
             remote_rtp=(HOST, far_port),
         )
         opening = OpenLeg(leg=leg, media=description, ssrc=leg, cname=f"bench{leg}")
-        media.tell(opening, (pair.rtp.fileno(), pair.rtcp.fileno()))
-        pair.close()
+        if shared:
+            index = leg % len(shared)
+            media.tell(msgspec.structs.replace(opening, shared_port=index))
+            ports.append(shared[index])
+        else:
+            pair = open_pair(HOST, *PORTS)
+            media.tell(opening, (pair.rtp.fileno(), pair.rtcp.fileno()))
+            pair.close()
+            ports.append(pair.port)
         media.tell(Place(leg=leg, room=1 + (leg - 1) % trial.rooms))
+    return ports
+
+
+def _share(media: MediaProcess) -> list[int]:
+    """Hand shared ports over; return their numbers."""
+    ports = []
+    for index in range(SHARED_PORTS):
+        pair = open_pair(HOST, *PORTS)
+        widen(pair)
+        media.tell(SharePort(port=index), (pair.rtp.fileno(), pair.rtcp.fileno()))
+        pair.close()
         ports.append(pair.port)
     return ports
 

@@ -88,7 +88,19 @@ def programs_of(mark: str) -> set[str]:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("legs", ["--legs", "--rooms", "--seconds", "--codec", "--talking", "--find", "lost"]),
+        (
+            "legs",
+            [
+                "--legs",
+                "--rooms",
+                "--seconds",
+                "--codec",
+                "--talking",
+                "--sockets",
+                "--find",
+                "lost",
+            ],
+        ),
         ("calls", ["--calls", "--rate", "--peak", "admitted_at"]),
         ("phones", ["--phones", "--legs", "doctor"]),
     ],
@@ -170,9 +182,13 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phones, "BEYOND", 1)
 
 
-def test_what_is_measured_of_legs_adds_up(brief: None, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("sockets", ["own", "shared"])
+def test_what_is_measured_of_legs_adds_up(
+    brief: None, capsys: pytest.CaptureFixture[str], sockets: str
+) -> None:
     """Every packet is accounted for, and who should be heard is looked for."""
-    code = main(["legs", "--legs", "8", "--rooms", "2", "--seconds", "2", "--json"])
+    arguments = ["--legs", "8", "--rooms", "2", "--seconds", "2", "--sockets", sockets]
+    code = main(["legs", *arguments, "--json"])
     result = json.loads(capsys.readouterr().out)
     assert code == (0 if result["ok"] else 1)
     assert result["lost_by_bridge"] == (
@@ -186,7 +202,7 @@ def test_what_is_measured_of_legs_adds_up(brief: None, capsys: pytest.CaptureFix
         assert result["floor"][part]["sent"] >= 8 * 10
         assert result["floor"][part]["lost"] == 0
     assert {"legs", "conferences", "seconds", "cores", "floor_cores", "ratio"} <= set(result)
-    assert (result["legs"], result["conferences"]) == (8, 2)
+    assert (result["legs"], result["conferences"], result["sockets"]) == (8, 2, sockets)
     assert result["generator_limited"] is False
     assert set(result["interarrival_ms"]) == {"p50", "p99", "max"}
     assert 15 < result["interarrival_ms"]["p50"] < 25

@@ -182,6 +182,13 @@ class _Wires:
         self.reachable[row] = media.remote_rtp is not None
         self.changed = True
 
+    def add_port(self, index: int, fds: list[int]) -> None:  # noqa: ARG002 - all are one
+        for fd in fds:
+            os.close(fd)
+
+    def open_shared(self, row: int, media: LegMedia, port: int) -> None:  # noqa: ARG002 - all are one
+        self.open(row, media, [])
+
     def change(self, row: int, media: LegMedia) -> None:  # noqa: ARG002 - nothing moves
         self.changed = True
 

@@ -1,0 +1,63 @@
+"""What both transports do with UDP sockets that control hands over."""
+
+import errno
+import os
+import socket
+import stat
+import struct
+from typing import Final
+
+__all__ = ["PEER_ERRORS", "SO_TIMESTAMPNS", "TIMESPEC", "adopt_udp", "dropped_by"]
+
+SO_TIMESTAMPNS: Final = 35
+"""The option, and the kind of what comes by it (asm-generic/socket.h); Python names neither."""
+
+TIMESPEC: Final = struct.Struct("@qq")
+"""struct timespec: seconds and nanoseconds."""
+
+PEER_ERRORS: Final = frozenset(
+    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EPROTO, errno.ENOPROTOOPT}
+)
+"""What ICMP messages about the peer become."""
+
+_SO_MEMINFO: Final = 55
+_MEMINFO: Final = struct.Struct("@9I")
+_DROPS: Final = 8  # SK_MEMINFO_DROPS
+
+
+def adopt_udp(fds: list[int]) -> list[socket.socket]:
+    """Make sockets of descriptors that came; they never block from then on.
+
+    Args:
+        fds: the descriptors.
+
+    Returns:
+        A socket for each.
+
+    Raises:
+        OSError: not all are UDP sockets; all have been closed.
+    """
+    if not all(stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in fds):
+        for fd in fds:
+            os.close(fd)
+        raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+    sockets = [socket.socket(fileno=fd) for fd in fds]
+    for sock in sockets:
+        if (sock.family, sock.type) != (socket.AF_INET, socket.SOCK_DGRAM):
+            for each in sockets:
+                each.close()
+            raise OSError(errno.ENOTSOCK, f"{sock.family.name} {sock.type.name}, not a UDP socket")
+        sock.settimeout(0)
+    return sockets
+
+
+def dropped_by(sock: socket.socket) -> int | None:
+    """Return how many packets a receive buffer has dropped; `None` where it is not told.
+
+    This is the very count that SO_RXQ_OVFL attaches to packets, but exact also when none follow.
+    """
+    try:
+        data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+    except OSError:
+        return None
+    return int(_MEMINFO.unpack(data)[_DROPS]) if len(data) == _MEMINFO.size else None

@@ -1,0 +1,455 @@
+"""The other transport: a handful of UDP ports carry all legs whose media comes from where SDP says.
+
+A packet's leg is found by where it came from. Address and port of the source are a number of 48
+bits, the port of ours that it came to stands above them, and `np.searchsorted` looks the numbers of
+all packets up in those of all legs at once; `recvmmsg` and `sendmmsg` move everything that one port
+has in one call. So nothing here loops over legs, only over ports::
+
+    port 0 ─ recvmmsg ─┐                        key = port | source address | source port
+    port 1 ─ recvmmsg ─┼─► rows of packets ──►  searchsorted(keys of legs) ──► row of each
+    ...                │                        no such key: a stranger, dropped and counted
+    port 7 ─ recvmmsg ─┘
+
+There is no latching: control puts a leg here only where its media comes from the address its SDP
+names, and only on a port where no other leg has the same remote pair. Should two have it all the
+same (media that moved), the one that was there first keeps what comes, and it is counted.
+
+What a port may take in a tick is bounded, but its legs share one receive buffer: a flood on one of
+them can fill it for all, where an own socket would lose its own packets only.
+
+RTCP has the odd port above each, and is told apart by the pair that `a=rtcp` names, or the source
+port above that of RTP (RFC 3550 section 11).
+"""
+
+import errno
+import os
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._libc import Messages, receive_many, send_many
+from bridge.media._packet_rows import PacketRows
+from bridge.media._sockets import (
+    PEER_ERRORS,
+    SO_TIMESTAMPNS,
+    TIMESPEC,
+    adopt_udp,
+    dropped_by,
+)
+from bridge.media.counters import Counters
+from bridge.media.latching import Source, source_key
+from bridge.media.messages import LegMedia
+from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
+from bridge.media.rtp import Arrivals
+from bridge.media.seating import Seating
+from bridge.media.transport import Latched
+
+__all__ = ["MOST_PORTS", "SharedPorts"]
+
+MOST_PORTS: Final = 64
+"""Shared ports of one media process."""
+
+PACKETS_A_LEG: Final = 4
+"""Packets taken of a port in a tick, for each leg on it: 200 a second and leg, twice what 10 ms
+need."""
+
+PACKETS_MORE: Final = 64
+"""And so many more, whatever the number of legs."""
+
+RTCP_PER_TICK: Final = 64
+"""RTCP packets taken in a tick, of all ports: several times what a thousand legs send."""
+
+TICKS_BETWEEN_COUNTS: Final = 50
+"""A second between two looks at what receive buffers dropped."""
+
+_PORT_SHIFT: Final = 48
+_CONTROL: Final = 64  # octets of ancillary data: a header and a time, aligned
+_CMSG: Final = struct.Struct("@Nii")
+_RTCP_ROW: Final = 1500
+_TRUNCATED_KINDS: Final = (socket.SOL_SOCKET, SO_TIMESTAMPNS)
+
+
+@dataclass(slots=True)
+class _Port:
+    """One of our ports: its sockets, and what its receive buffer had dropped at the last look."""
+
+    rtp: socket.socket
+    rtcp: socket.socket
+    dropped: int
+
+
+class SharedPorts:
+    """Legs on shared ports.
+
+    Args:
+        capacity: rows to begin with.
+        counters: of the process.
+        packets: rows for what comes in; other transports fill those before `first` of `receive`.
+    """
+
+    def __init__(self, capacity: int, counters: Counters, packets: PacketRows) -> None:
+        self._counters = counters
+        self._packets = packets
+        self._ports: list[_Port | None] = []
+        self._port_of = np.full(capacity, -1, np.int64)
+        self._remote = np.zeros(capacity, np.int64)
+        self._heard = np.zeros(capacity, np.bool_)
+        self._rtcp_named: dict[int, Source] = {}
+        self._rtcp_rows: dict[tuple[int, Source], int] = {}
+        self._keys = np.zeros(1, np.int64)
+        self._key_rows = np.full(1, -1, np.intp)
+        self._legs_on = [0] * MOST_PORTS
+        self._sending: list[tuple[_Port, int, int]] = []
+        self._sending_halves: list[tuple[_Port, int, int]] = []
+        self._latched: list[Latched] = []
+        self._rtcp_buffer = bytearray(_RTCP_ROW)
+        self.changed = False
+        self._allocate(capacity)
+
+    def _allocate(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._incoming = Messages(len(self._packets), _CONTROL)
+        self._incoming.place(self._packets.octets, self._packets.octets.shape[1])
+        self._outgoing = Messages(capacity)
+        self._halves = Messages(capacity)
+
+    @staticmethod
+    def rows_for(capacity: int) -> int:
+        """Return how many rows for packets so many legs need."""
+        return PACKETS_A_LEG * capacity + PACKETS_MORE * MOST_PORTS
+
+    # --- ports and legs -----------------------------------------------------------------------
+
+    def add_port(self, index: int, fds: list[int]) -> None:
+        """Take the sockets of a shared port, for as long as the process lives.
+
+        Args:
+            index: what legs call it, 0 to `MOST_PORTS` - 1.
+            fds: the descriptors of its RTP and its RTCP socket.
+
+        Raises:
+            OSError: they are no UDP sockets, or the port is there already; they have been closed.
+        """
+        if not 0 <= index < MOST_PORTS or self._port(index) is not None:
+            for fd in fds:
+                os.close(fd)
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+        rtp, rtcp = adopt_udp(fds)
+        try:
+            rtp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        except OSError:
+            rtp.close()
+            rtcp.close()
+            raise
+        while len(self._ports) <= index:
+            self._ports.append(None)
+        # What another process let drop, it has counted.
+        self._ports[index] = _Port(rtp, rtcp, dropped_by(rtp) or 0)
+
+    def _port(self, index: int) -> _Port | None:
+        return self._ports[index] if 0 <= index < len(self._ports) else None
+
+    def grow(self, capacity: int) -> None:
+        """Make place for so many rows; the packets' rows have grown before."""
+        for name, fill in (("_port_of", -1), ("_remote", 0), ("_heard", 0)):
+            old = getattr(self, name)
+            new = np.full(capacity, fill, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+        self._allocate(capacity)
+        self.changed = True
+
+    def open(self, row: int, media: LegMedia, index: int) -> None:
+        """Carry a leg on a shared port.
+
+        Args:
+            row: the leg.
+            media: what was negotiated.
+            index: the port.
+
+        Raises:
+            OSError: there is no such port.
+        """
+        if self._port(index) is None:
+            raise OSError(errno.ENODEV, f"there is no shared port {index}")
+        self._port_of[row] = index
+        self._remote[row] = source_key(media.remote_rtp)
+        self._heard[row] = False
+        self._legs_on[index] += 1
+        self._name_rtcp(row, media)
+        self._settle()
+
+    def change(self, row: int, media: LegMedia) -> None:
+        """Apply what was negotiated anew: media may have moved."""
+        if media.remote_rtp is not None:
+            self._remote[row] = source_key(media.remote_rtp)
+        if media.remote_rtcp is not None:
+            self._forget_rtcp(row)
+            self._name_rtcp(row, media)
+        self._settle()
+
+    def close(self, row: int) -> None:
+        """Let go of a leg; the port stays."""
+        self._legs_on[int(self._port_of[row])] -= 1
+        self._forget_rtcp(row)
+        self._port_of[row] = -1
+        self._remote[row] = 0
+        self._settle()
+
+    def carries(self, row: int) -> bool:
+        """Say whether a leg is on a shared port."""
+        return bool(self._port_of[row] >= 0)
+
+    @property
+    def reachable(self) -> npt.NDArray[np.bool_]:
+        """Legs whose address is known: bool, `(capacity,)`."""
+        return (self._port_of >= 0) & (self._remote > 0)
+
+    def _name_rtcp(self, row: int, media: LegMedia) -> None:
+        named = media.remote_rtcp
+        if named is None and media.remote_rtp is not None:
+            named = (media.remote_rtp[0], media.remote_rtp[1] + 1)
+        if named is not None:
+            self._rtcp_named[row] = named
+            self._rtcp_rows.setdefault((int(self._port_of[row]), named), row)
+
+    def _forget_rtcp(self, row: int) -> None:
+        named = self._rtcp_named.pop(row, None)
+        key = (int(self._port_of[row]), named)
+        if named is not None and self._rtcp_rows.get((key[0], named)) == row:
+            del self._rtcp_rows[key[0], named]
+
+    def _settle(self) -> None:
+        """Sort the keys of the legs, so that packets can be looked up among them."""
+        rows = np.flatnonzero((self._port_of >= 0) & (self._remote > 0))
+        keys = self._port_of[rows] << _PORT_SHIFT | self._remote[rows]
+        order = np.argsort(keys, kind="stable")
+        keys, rows = keys[order], rows[order]
+        first = np.ones(len(keys), np.bool_)
+        first[1:] = keys[1:] != keys[:-1]
+        # A last key that no packet has, so that a search never ends behind the array.
+        self._keys = np.append(keys[first], np.iinfo(np.int64).max)
+        self._key_rows = np.append(rows[first], -1)
+        self._counters.shared_pairs_doubled = len(keys) - int(first.sum())
+        self.changed = True
+
+    # --- receiving ----------------------------------------------------------------------------
+
+    def receive(self, tick: int, first: int) -> Arrivals:
+        """Return the packets that came, bounded per port and tick.
+
+        Args:
+            tick: its number.
+            first: the row to begin at.
+
+        Returns:
+            Packets in the rows from `first` on.
+        """
+        at = first
+        taken: list[npt.NDArray[np.int64]] = []
+        timed: tuple[int, int] | None = None
+        for index, port in enumerate(self._ports):
+            if port is None:
+                continue
+            # One without legs is emptied too: what the last leg's far end still sends must not
+            # wait there for the next leg.
+            room = min(PACKETS_A_LEG * self._legs_on[index] + PACKETS_MORE, len(self._packets) - at)
+            wanted = (tick + index) % len(self._ports) == 0
+            self._incoming.listen_for_control(at, room, wanted=wanted)
+            count = self._receive_port(port, at, room)
+            if wanted and count:
+                timed = (at, count)
+            taken.append(self._incoming.keys(at, count) | index << _PORT_SHIFT)
+            at += count
+        keys = np.concatenate(taken) if taken else np.empty(0, np.int64)
+        return self._dispatch(keys, first, timed)
+
+    def _receive_port(self, port: _Port, at: int, room: int) -> int:
+        """Take a port's packets; what ICMP says of a peer is not told to sockets like these."""
+        try:
+            count = receive_many(port.rtp.fileno(), self._incoming, at, room)
+        except OSError as error:
+            self._count_error(error, "read_errors")
+            return 0
+        self._counters.reads_bounded += count == room > 0
+        return count
+
+    def _dispatch(
+        self, keys: npt.NDArray[np.int64], first: int, timed: tuple[int, int] | None
+    ) -> Arrivals:
+        """Find each packet's leg; strangers' packets are left out."""
+        places = np.searchsorted(self._keys, keys)
+        known = self._keys[places] == keys
+        rows = self._key_rows[places]
+        lengths = self._incoming.headers["length"][first : first + len(keys)].astype(np.int64)
+        at, times = self._times(timed)
+        at = at - first
+        octets = self._packets.octets
+        if not known.all():
+            self._counters.shared_strangers += len(keys) - int(known.sum())
+            kept = np.flatnonzero(known)
+            octets[first : first + len(kept)] = octets[first + kept]
+            rows, lengths = rows[kept], lengths[kept]
+            moved_to = np.cumsum(known) - 1
+            times, at = times[known[at]], moved_to[at[known[at]]]
+        fresh = rows[~self._heard[rows]]
+        if len(fresh):
+            self._heard[fresh] = True
+            self._latched += [Latched(row, own_sdp=True) for row in np.unique(fresh).tolist()]
+        return Arrivals(octets=octets, lengths=lengths, rows=rows, timed=at, times=times)
+
+    def _times(
+        self, timed: tuple[int, int] | None
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+        """Return the rows of packets that the kernel timed, and when they arrived [s]."""
+        if timed is None:
+            return np.empty(0, np.intp), np.empty(0, np.float64)
+        start, count = timed
+        control = self._incoming.control[start : start + count]
+        filled = self._incoming.headers["control_length"][start : start + count]
+        begin = socket.CMSG_LEN(0)
+        whole = np.flatnonzero(filled >= socket.CMSG_LEN(TIMESPEC.size))
+        # struct cmsghdr: length, level, kind; then struct timespec.
+        kinds = control[whole, 8:begin].copy().view(np.int32).reshape(-1, 2)
+        whole = whole[(kinds == _TRUNCATED_KINDS).all(axis=1)]
+        stamps = control[whole, begin : begin + TIMESPEC.size].copy().view(np.int64).reshape(-1, 2)
+        return start + whole, stamps[:, 0] + stamps[:, 1] * 1e-9
+
+    def take_latched(self) -> list[Latched]:
+        """Return whose first packet came since the last call."""
+        latched, self._latched = self._latched, []
+        return latched
+
+    def watch(self, tick: int) -> None:
+        """Count what receive buffers dropped, once a second."""
+        if tick % TICKS_BETWEEN_COUNTS:
+            return
+        for port in self._ports:
+            if port is None:
+                continue
+            dropped = dropped_by(port.rtp)
+            if dropped is None:
+                self._counters.read_errors += 1
+            else:
+                self._counters.rxq_overflow += (dropped - port.dropped) & 0xFFFF_FFFF
+                port.dropped = dropped
+
+    def _count_error(self, error: OSError, ours: str) -> None:
+        """Count a socket's error as the peer's if ICMP brought it, else under the given name."""
+        name = "peer_refused" if error.errno in PEER_ERRORS else ours
+        setattr(self._counters, name, getattr(self._counters, name) + 1)
+
+    # --- sending ------------------------------------------------------------------------------
+
+    def plan(self, seating: Seating, outgoing: Outgoing) -> None:
+        """Lay out which packets go where, port by port, until the next plan."""
+        order, halved = seating.order, outgoing.halved
+        sending = outgoing.sending
+        whole = np.full(len(order), PACKET, np.int64)
+        whole[halved] = HALF_PACKET
+        self._sending = self._lay_out(
+            self._outgoing, outgoing.packets, sending, order[sending], whole[sending]
+        )
+        self._sending_halves = self._lay_out(
+            self._halves,
+            outgoing.second_halves,
+            np.arange(len(halved)),
+            order[halved],
+            np.full(len(halved), HALF_PACKET),
+        )
+        self.changed = False
+
+    def _lay_out(
+        self,
+        messages: Messages,
+        packets: npt.NDArray[np.uint8],
+        places: npt.NDArray[np.intp],
+        rows: npt.NDArray[np.intp],
+        lengths: npt.NDArray[np.int64],
+    ) -> list[tuple[_Port, int, int]]:
+        """Write the structures for packets of shared legs.
+
+        Args:
+            messages: the structures.
+            packets: uint8, `(capacity, octets)`: where packets lie.
+            places: intp, `(n,)`: the row of `packets` of each.
+            rows: intp, `(n,)`: the leg of each.
+            lengths: int64, `(n,)`: octets of each.
+
+        Returns:
+            For each port, the first of its structures and how many it has.
+        """
+        ports = self._port_of[rows]
+        chosen = np.argsort(ports, kind="stable")[np.count_nonzero(ports < 0) :]
+        count = len(chosen)
+        ports = ports[chosen]
+        messages.iovecs["base"][:count] = packets.ctypes.data + packets.strides[0] * places[chosen]
+        messages.iovecs["length"][:count] = lengths[chosen]
+        messages.address(0, self._remote[rows[chosen]])
+        indices, starts, counts = np.unique(ports, return_index=True, return_counts=True)
+        runs: list[tuple[_Port, int, int]] = []
+        for index, start, length in zip(
+            indices.tolist(), starts.tolist(), counts.tolist(), strict=True
+        ):
+            port = self._port(index)
+            if port is not None:
+                runs.append((port, start, length))
+        return runs
+
+    def send(self) -> None:
+        """Send the planned packets."""
+        self._send(self._outgoing, self._sending)
+
+    def send_second_halves(self) -> None:
+        """Send the second packets of legs that get two a tick."""
+        self._send(self._halves, self._sending_halves)
+
+    def _send(self, messages: Messages, runs: list[tuple[_Port, int, int]]) -> None:
+        for port, start, count in runs:
+            at, end = start, start + count
+            while at < end:
+                try:
+                    at += send_many(port.rtp.fileno(), messages, at, end - at)
+                except BlockingIOError:
+                    self._counters.send_errors += end - at  # the send buffer holds no more
+                    break
+                except OSError as error:
+                    self._count_error(error, "send_errors")
+                    at += 1
+
+    # --- RTCP ---------------------------------------------------------------------------------
+
+    def receive_rtcp(self) -> list[tuple[int, bytes]]:
+        """Return RTCP packets by leg."""
+        packets: list[tuple[int, bytes]] = []
+        buffer, left = self._rtcp_buffer, RTCP_PER_TICK
+        for index, port in enumerate(self._ports):
+            while port is not None and left:
+                left -= 1
+                try:
+                    length, source = port.rtcp.recvfrom_into(buffer)
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    self._count_error(error, "read_errors")
+                    continue
+                row = self._rtcp_rows.get((index, source))
+                if row is None:
+                    self._counters.rtcp_strangers += 1
+                else:
+                    packets.append((row, bytes(buffer[:length])))
+        return packets
+
+    def send_rtcp(self, row: int, packet: bytes) -> None:
+        """Send a leg an RTCP packet where its SDP says."""
+        named, port = self._rtcp_named.get(row), self._port(int(self._port_of[row]))
+        if named is None or port is None:
+            return
+        try:
+            port.rtcp.sendto(packet, named)
+        except OSError as error:
+            self._count_error(error, "rtcp_send_errors")
