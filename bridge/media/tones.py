@@ -115,8 +115,10 @@ def _powers() -> _Floats:
 
 _SINES: Final = _sines()
 _POWERS: Final = _powers()
-_LONG_WINDOW: Final = _hann(_LONG)
-_FRAME_WINDOW: Final = _hann(FRAME)
+_LONG_WINDOW: Final = _hann(_LONG).astype(np.float32)
+_FRAME_WINDOW: Final = _hann(FRAME).astype(np.float32)
+_TURN: Final = -2j * np.pi / SAMPLE_RATE
+_STEP: Final = 16
 
 
 def _left_by_window(offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -225,10 +227,12 @@ def verify(
         within `DEVIATION` of a nominal frequency, bool, now that more is known of them.
     """
     total = (np.square(pcm) @ _LONG_WINDOW) / _LONG_WINDOW.sum()
-    time = np.arange(_LONG) / SAMPLE_RATE
     wanted = np.concatenate((frequency, 2 * frequency[:, 1:]), axis=1)
-    turns = np.exp(-2j * np.pi * wanted[:, :, None] * time)
-    turned = pcm[:, None] * turns
+    # Sines of each leg's own frequencies, out of few: e^(a + b) = e^a e^b.
+    fine = np.exp(_TURN * wanted[:, :, None] * np.arange(_STEP))
+    coarse = np.exp(_TURN * wanted[:, :, None] * np.arange(0, _LONG, _STEP))
+    turns = coarse.astype(np.complex64)[..., None] * fine.astype(np.complex64)[:, :, None]
+    turned = pcm[:, None] * turns.reshape(*wanted.shape, _LONG)
     size = np.abs(turned @ _LONG_WINDOW) * (2 / _LONG_WINDOW.sum())
     purity = (size[:, 0] ** 2 + size[:, 1] ** 2) / 2 / np.maximum(total, 1e-3)
     first, second = (turned[:, :2, k : k + FRAME] @ _FRAME_WINDOW for k in (0, _LONG - FRAME))

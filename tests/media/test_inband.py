@@ -370,6 +370,25 @@ def test_who_negotiates_events_anew_is_listened_to_no_more_inside() -> None:
         assert find(heard, said[15:].reshape(-1)) >= 0
 
 
+def test_many_may_press_at_once() -> None:
+    """More than are verified in a tick: the others have their turn while the tone lasts."""
+    legs = 3 * inband.MOST_VERIFIED
+    with Engine(capacity=256) as engine:
+        senders = []
+        for leg in range(1, legs + 1):
+            senders.append(engine.open(leg, dtmf_payload_type=None))
+            if leg % 48 == 0:
+                engine.run()
+        cut = frames(np.concatenate((np.zeros(650), tones("4", 80), np.zeros(1600))))
+
+        def arrive(number: int) -> None:
+            for leg, sender in enumerate(senders, 1):
+                engine.feed(leg, sender.say(cut[number]))
+
+        engine.run(len(cut), arrive)
+        assert sorted(event.leg for event in engine.told(DigitPressed)) == [*range(1, legs + 1)]
+
+
 def test_nothing_is_computed_where_nobody_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Legs with telephone-event in rooms: not a frame is looked at."""
 
