@@ -32,8 +32,8 @@ MEMORY: Final = 300
 FIRST: Final = 8
 """Frames (160 ms of speech) before a level is believed at all."""
 
-STRONGEST: Final = 10.0
-"""20 dB more or less at most: beyond that it is a fault, not a talker."""
+STRONGEST: Final = 10 ** (24.0 / 20)
+"""24 dB more or less at most: beyond that it is a fault, not a talker."""
 
 DOWN: Final = 10 ** (-0.4 / 20)
 UP: Final = 10 ** (0.2 / 20)
@@ -42,10 +42,13 @@ UP: Final = 10 ** (0.2 / 20)
 STILL: Final = 10 ** (0.25 / 20)
 """A gain within a quarter of a decibel of the right one stays as it is."""
 
-_LOST_TICKS: Final = 15
-_LOST: Final = 10 ** (-0.1 / 10)
-"""Of the measured power, a frame: after 300 ms of talk far below it, it falls by 5 dB a second.
-Else a loud talker who hands over to a soft one would leave that one unmeasured for ever."""
+RECENT: Final = 75
+"""Frames (1.5 s) of talk whose mean says that the level is no more what it was."""
+
+SOFTER: Final = 10 ** (-6.0 / 10)
+FALL: Final = 10 ** (-0.3 / 10)
+"""Where recent talk is 6 dB softer than what was measured, that falls by 15 dB a second. Else a
+loud talker who hands over to a soft one would leave that one far too soft for half a minute."""
 
 
 class Agc(Rows):
@@ -60,6 +63,8 @@ class Agc(Rows):
         self.gain: npt.NDArray[np.float32] = self.column("gain", np.float32, fill=1, kept=True)
         # Mean square of the active frames, 16-bit scale squared.
         self.power: npt.NDArray[np.float32] = self.column("power", np.float32, kept=True)
+        # The same of all recent talk, pauses included.
+        self.recent: npt.NDArray[np.float32] = self.column("recent", np.float32)
         self.frames: npt.NDArray[np.float32] = self.column("frames", np.float32, kept=True)
         self.hang: npt.NDArray[np.int8] = self.column("hang", np.int8)
 
@@ -74,15 +79,17 @@ class Agc(Rows):
         heard = levels.came & levels.talking
         above = heard & (square > self.power * np.float32(MARGIN**2))
         self.hang -= heard
-        np.maximum(self.hang, -_LOST_TICKS, out=self.hang)
+        np.maximum(self.hang, 0, out=self.hang)
         self.hang[above] = HANG_TICKS
         active = heard & (self.hang > 0)
         self.frames += active
         np.minimum(self.frames, MEMORY, out=self.frames)
-        step = (square - self.power) / np.maximum(self.frames, 1)
-        np.add(self.power, step, out=self.power, where=active)
-        lost = heard & (self.hang <= -_LOST_TICKS)
-        np.multiply(self.power, np.float32(_LOST), out=self.power, where=lost)
+        frames = np.maximum(self.frames, 1)
+        np.add(self.power, (square - self.power) / frames, out=self.power, where=active)
+        recent = (square - self.recent) / np.minimum(frames, RECENT)
+        np.add(self.recent, recent, out=self.recent, where=heard)
+        softer = heard & (self.recent < self.power * np.float32(SOFTER))
+        np.multiply(self.power, np.float32(FALL), out=self.power, where=softer)
         self._move(active & (self.frames >= FIRST), np.float32(from_dbov(target_dbov)))
 
     def _move(self, moves: npt.NDArray[np.bool_], target: np.float32) -> None:

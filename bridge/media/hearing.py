@@ -93,7 +93,7 @@ class Hearing(Rows):
         self.rooms[rooms] *= curves
         heard = self.heard[: seating.speakers]
         place = np.searchsorted(rooms, seating.speaker_room)
-        if len(rooms) == len(seating.segment_room):
+        if limiter.limits[seating.segment_room].all():
             gains = self.gains[: seating.speakers]
             np.take(curves, place, axis=0, out=gains, mode="clip")
             heard *= gains

@@ -105,6 +105,8 @@ def loud(seed: int, frames: int = 1, peak: int = 32_000) -> PCM:
 
 def find(sound: PCM, part: PCM) -> int:
     """Return where a part begins in a sound, -1 where it is not."""
+    if len(part) > len(sound):
+        return -1
     windows = np.lib.stride_tricks.sliding_window_view(sound, len(part))
     places = np.flatnonzero((windows == part).all(axis=1))
     return int(places[0]) if len(places) else -1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.media.limiter import ATTACK, BLOCKS, CEILING, RELEASE, Limiter, block_peaks, hats
-from bridge.media.messages import Configure
+from bridge.media.messages import Configure, Place
 from tests.media.engine import Engine, loud
 
 ONE = np.array([1], np.intp)
@@ -148,3 +148,25 @@ def test_one_loud_room_is_no_other_rooms_matter() -> None:
         for leg in range(1, 10):
             engine.state.leave(engine.row(leg))
         assert gains[0] == 1
+
+
+def test_a_room_that_recovers_lends_its_gain_to_no_other() -> None:
+    """One room was too loud and is muted now; one voice in the other is heard as it is."""
+    with Engine(options=LIMITED) as engine:
+        senders = {leg: engine.open(leg, room=1 + leg // 10) for leg in (1, 2, 3, 10, 11)}
+        engine.run()
+        said = loud(1, 20)
+
+        def talk(number: int) -> None:
+            for leg, sender in senders.items():
+                engine.feed(leg, sender.say(said[number] // (1 if leg < 10 else 8)))
+
+        engine.run(20, talk)
+        for leg in (1, 2, 3):
+            engine.command(Place(leg=leg, room=1, speaks=False))
+        engine.run(3, talk)
+        assert engine.state.limiter.limits.sum() == 1
+        n = engine.state.seating.speakers
+        own = engine.state.hearing.pcm[:n]
+        assert own.any()
+        assert (engine.state.hearing.heard[:n] == own[::-1]).all()
