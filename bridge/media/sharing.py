@@ -11,6 +11,8 @@ error some 20 dB below the sound for a tenth of a second. So a leg changes only 
 - **From its own to the shared one**, in a pause of the room: when leg and room have been below
   `QUIET` for `PAUSE_TICKS`, what the change makes is as faint as the pause. The sound carries a
   dither of -77 dBov there, for on digital silence both encoders hum, each its own way.
+  A leg that has waited for one for `PATIENCE_TICKS` takes a lull instead, the gap between two
+  words, so that a conference that never pauses does not cost an encoding for each who listens.
 - Spares that were taken are replaced in a pause as well, by a new encoder with new spares, to which
   all who share go over.
 
@@ -41,6 +43,17 @@ QUIET: Final = 33
 
 PAUSE_TICKS: Final = 10
 """200 ms: an encoder forgets in a few times 32 ms (G.722 section 3.6: leaks of 255/256)."""
+
+PATIENCE_TICKS: Final = 250
+"""Five seconds."""
+
+LULL: Final = 0.1
+"""Of the loudest peak of late, -20 dB. What the change makes is some 20 dB lower still."""
+
+LULL_AGE: Final = 25
+"""Ticks that an encoder has run before anybody joins it in a lull."""
+
+_FORGETTING: Final = 0.98  # a tick; the loudest peak is half forgotten in 0.7 s
 
 DITHER_RMS: Final = 4.0
 
@@ -93,20 +106,24 @@ class Sharing(Rows):
         # Ticks for which the leg has heard its room as it is.
         self.alike: npt.NDArray[np.int64] = self.column("alike", np.int64)
         self.quiet = np.zeros(1, np.int64)
+        self.loudest = np.zeros(1, np.float64)
         self.streams: dict[int, _Stream] = {}
         noise = np.random.default_rng(722).normal(0, DITHER_RMS, (_DITHERS, WIDE_FRAME))
         self._dither = np.rint(noise).astype(np.float32)
         self._turn = 0
+        # Rooms whose legs are enough to share.
+        self._wanted: list[int] = []
 
     def dither(self) -> npt.NDArray[np.float32]:
         """Return this tick's dither, float32, `(320,)`."""
         frame: npt.NDArray[np.float32] = self._dither[self._turn % _DITHERS]
         return frame
 
-    def worthwhile(self, room: _Index, alike: _Flags) -> _Flags:
-        """Say who hears the same as enough others, or shares already.
+    def worthwhile(self, rows: _Index, room: _Index, alike: _Flags) -> _Flags:
+        """Say who hears the same as enough others, or as some who share.
 
         Args:
+            rows: intp, `(w,)`: all wideband legs.
             room: intp, `(w,)`: index of each leg's room, -1 for one that hears none.
             alike: bool, `(w,)`: who hears that room as it is.
 
@@ -117,7 +134,8 @@ class Sharing(Rows):
             return alike
         counts = np.bincount(room[alike], minlength=int(room.max()) + 1)
         fit = counts >= FEWEST
-        fit[[index for index in self.streams if index < len(fit)]] = True
+        using = self.room[rows[self.shared[rows]]]
+        fit[using[using < len(fit)]] = True
         return alike & fit[room]
 
     def settle(
@@ -145,40 +163,51 @@ class Sharing(Rows):
             self.shared[rows[joining]] = True
             self.room[rows[joining]] = room[joining]
         shared = self.shared[rows]
-        used = self.room[rows[shared]]
+        used = {*self.room[rows[shared]].tolist(), *self._wanted}
         for index in [index for index in self.streams if index not in used]:
-            if self.streams[index].age:
-                del self.streams[index]
+            del self.streams[index]
         return shared
 
     def _pauses(
         self, rows: _Index, room: _Index, alike: _Flags, rooms: _Index, frames: _Samples
     ) -> _Flags:
-        """Use what rooms are in a pause; return who may begin to share, bool, `(w,)`."""
-        nobody = np.zeros(len(rows), np.bool_)
+        """Use pauses and lulls of the rooms; return who may begin to share, bool, `(w,)`."""
+        self._wanted = []
         if not len(rooms):
-            return nobody
+            return np.zeros(len(rows), np.bool_)
+        lull = self._listen(rooms, frames)
+        fit = self.worthwhile(rows, room, alike)
+        waited = self.alike[rows]
+        pause = fit & (self.quiet[room] >= PAUSE_TICKS) & (waited >= PAUSE_TICKS)
+        self._wanted = np.unique(room[fit]).tolist()
+        for index in self._wanted:
+            self._renew(index, in_pause=bool(self.quiet[index] >= PAUSE_TICKS))
+        old = [index for index, stream in self.streams.items() if stream.age >= LULL_AGE]
+        lull_now = fit & lull[room] & (waited >= PATIENCE_TICKS) & np.isin(room, old)
+        begun = [index for index, stream in self.streams.items() if stream.age]
+        return (lull_now | (pause & np.isin(room, begun))) & ~self.shared[rows]
+
+    def _listen(self, rooms: _Index, frames: _Samples) -> _Flags:
+        """Follow how loud the rooms are; return which have a lull, by room index."""
         if rooms[-1] >= len(self.quiet):
             self.quiet = np.zeros(2 * int(rooms[-1]) + 2, np.int64)
-        soft = np.abs(frames.astype(np.int32)).max(axis=1) < QUIET
-        was = self.quiet[rooms]
-        self.quiet[:] = 0
-        self.quiet[rooms] = np.where(soft, was + 1, 0)
-        for index, stream in self.streams.items():
-            if not self.quiet[index]:
-                stream.successor = None
-        ready = self.worthwhile(room, alike) & (self.quiet[room] >= PAUSE_TICKS)
-        ready &= self.alike[rows] >= PAUSE_TICKS
-        for index in np.unique(room[ready]).tolist():
-            self._renew(index)
-        fit = [index for index, stream in self.streams.items() if stream.age]
-        return ready & ~self.shared[rows] & np.isin(room, fit)
+            self.loudest = np.zeros(len(self.quiet))
+        peak = np.abs(frames.astype(np.int32)).max(axis=1)
+        quiet, loudest = self.quiet[rooms], self.loudest[rooms]
+        self.quiet[:], self.loudest[:] = 0, 0
+        self.quiet[rooms] = np.where(peak < QUIET, quiet + 1, 0)
+        self.loudest[rooms] = np.maximum(peak, _FORGETTING * loudest)
+        lull = np.zeros(len(self.quiet), np.bool_)
+        lull[rooms] = peak < LULL * self.loudest[rooms]
+        return lull
 
-    def _renew(self, room: int) -> None:
-        """Have an encoder with all its spares for a room in a pause, one tick from now."""
+    def _renew(self, room: int, *, in_pause: bool) -> None:
+        """Have an encoder for a room, and in a pause one that has all its spares."""
         stream = self.streams.get(room)
         if stream is None:
             self.streams[room] = _Stream()
+        elif not in_pause:
+            stream.successor = None
         elif stream.successor is not None and stream.successor.age:
             self.streams[room] = stream.successor
         elif stream.successor is None and len(stream.spares) < SPARES:

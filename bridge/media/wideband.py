@@ -284,7 +284,9 @@ class Wideband(Rows):
         rows = self._wide_rows
         if not len(rows):
             return
-        sound = self.mixed if len(self.mixed) else np.zeros((len(rows), WIDE_FRAME), np.float32)
+        sound = np.zeros((len(rows), WIDE_FRAME), np.float32)
+        if len(self.mixed):
+            sound += self.mixed
         sound[replaced[rows]] = 0
         played = self._add_plays(seating, positions, frames, sound)
         shared = self._share(seating, ~played & ~replaced[rows], sound, codes)
@@ -315,7 +317,7 @@ class Wideband(Rows):
         sharing, rooms, room = self.sharing, self._hearing_rooms, self._heard_room
         alike = unplayed & (room >= 0)
         alike[: len(self._speaking)] &= ~self._pcm.any(axis=1)
-        fit = sharing.worthwhile(room, alike)
+        fit = sharing.worthwhile(self._wide_rows, room, alike)
         if not fit.any() and not sharing.streams:
             return fit
         sound[fit] += sharing.dither()

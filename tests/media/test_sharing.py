@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.media.g722 import Coder
 from bridge.media.messages import CloseLeg, Place
-from bridge.media.sharing import FEWEST, PAUSE_TICKS, SPARES
+from bridge.media.sharing import FEWEST, PATIENCE_TICKS, PAUSE_TICKS, SPARES
 from tests.media.engine import PCM, Engine
 from tests.media.test_wideband import noise
 from tests.media.wide import CODEC_DELAY, WidePhone
@@ -25,7 +25,7 @@ def speech(seed: int, frames: int, peak: float = 9000.0) -> PCM:
     """Return noise that swells as speech does and is duller than white, `(frames, 320)`."""
     sound = noise(seed, frames, peak).reshape(-1).astype(float)
     sound = np.convolve(sound, np.ones(6) / 3)[: len(sound)]
-    swell = 0.15 + 0.85 * np.abs(np.sin(2 * np.pi * 2.3 * np.arange(len(sound)) / 16_000))
+    swell = 0.02 + 0.98 * np.sin(2 * np.pi * 2.3 * np.arange(len(sound)) / 16_000) ** 2
     samples: PCM = (sound * swell).astype(np.int16).reshape(frames, 320)
     return samples
 
@@ -100,6 +100,21 @@ def test_who_hears_the_same_shares_from_the_next_pause_on() -> None:
         last = {leg: payloads[-30:] for leg, payloads in conference.got.items()}
         assert all(payloads == last[FIRST] for payloads in last.values())
         assert len(engine.state.wideband.sharing.streams) == 1
+
+
+def test_a_conference_that_never_pauses_shares_all_the_same() -> None:
+    """After five seconds, in a gap between words: the error stays 9 dB below the sound around."""
+    with Engine() as engine:
+        conference = Conference(engine)
+        conference.talk(1, PATIENCE_TICKS + 100)
+        shared = conference.shared
+        assert not any(shared[:PATIENCE_TICKS])
+        assert shared[-1]
+        joined = shared.index(True)
+        ratio = decibels(*conference.heard())
+        at = 4 * joined
+        assert ratio[at : at + 40].max() < -9
+        assert ratio[at + 60 :].mean() < ratio[at - 100 : at].mean() + 1
 
 
 def test_few_legs_do_not_share() -> None:
