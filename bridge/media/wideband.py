@@ -74,7 +74,8 @@ class Wideband(Rows):
         self._hears_room = _NOBODY  # rooms, as long as the positions
         self._hears_place = _NOBODY
         self._heard_room = _NOBODY
-        # Of the tick. `mixed`: what each hears of its room, by place in `seating.wide`.
+        # Of the tick. `_sums`: of the hearing rooms, for those who share an encoding; `mixed`: what
+        # each hears of its room, by place in `seating.wide`.
         self._pcm = _SILENCE
         self._narrow = _SILENCE[:, :FRAME]
         self._sums = _SILENCE
@@ -263,6 +264,7 @@ class Wideband(Rows):
         """Turn rooms that are too loud down, by the gain that everybody hears them with."""
         if len(self.mixed):
             self.mixed[self._hears] *= limiter.curves(self._hears_room, WIDE_FRAME)
+            self._sums *= limiter.curves(self._hearing_rooms, WIDE_FRAME)
 
     def encode(
         self,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.media.g722 import Coder
-from bridge.media.messages import CloseLeg, Place
+from bridge.media.messages import CloseLeg, Configure, Place
 from bridge.media.sharing import FEWEST, PATIENCE_TICKS, PAUSE_TICKS, SPARES
 from tests.media.engine import PCM, Engine
 from tests.media.test_wideband import noise
@@ -115,6 +115,19 @@ def test_a_conference_that_never_pauses_shares_all_the_same() -> None:
         at = 4 * joined
         assert ratio[at : at + 40].max() < -9
         assert ratio[at + 60 :].mean() < ratio[at - 100 : at].mean() + 1
+
+
+def test_who_shares_hears_a_loud_room_turned_down_as_everybody_does() -> None:
+    """With the limiter on, what is encoded once is what each of its listeners hears, unclipped."""
+    with Engine(options=Configure(gate=False, agc=False)) as engine:
+        conference = Conference(engine)
+        conference.pause(PAUSE_TICKS + 15)
+        both = [speech(seed, 40, 40_000.0) for seed in (1, 2)]
+        conference.run(list(zip(*both, strict=True)))
+        assert conference.shared[-1]
+        error, sound = conference.heard()
+        assert sound[-60:].max() > 5000
+        assert decibels(error, sound)[-100:].max() < -12
 
 
 def test_few_legs_do_not_share() -> None:
