@@ -123,8 +123,6 @@ class Records:
                 reason=reason,
                 transport=call.incoming.transport,
                 dialled=call.number.info.number,
-                trunk=call.trunk,
-                caller=self._caller(call.incoming),
                 leg=call.id,
                 conference=conference,
             )
@@ -151,18 +149,24 @@ class Records:
         return msgspec.structs.asdict(self._recorder.status())
 
     def _caller(self, incoming: IncomingCall) -> Caller:
-        asserted = incoming.asserted is not None
+        """Say who called; of who asks for privacy only what a trunk tells, and that it was asked.
+
+        A trunk's word is kept all the same (RFC 3325: we are its trust domain's end), because the
+        limits on guesses and a lawful question need it; reports never show it.
+        """
+        asserted, privacy = incoming.asserted is not None, incoming.privacy
         user = incoming.asserted if asserted else incoming.claimed
-        if user is None or (incoming.privacy and not asserted):
-            return Caller()
+        if user is None or (privacy and not asserted):
+            return Caller(privacy=privacy)
         found = self._normalise(user)
         if found is None:
-            return Caller(number=user[:LONGEST_CLAIM], asserted=asserted)
+            return Caller(number=user[:LONGEST_CLAIM], asserted=asserted, privacy=privacy)
         return Caller(
             number=found.number,
             asserted=asserted,
             country=found.country or None,
             kind=found.kind,
+            privacy=privacy,
         )
 
 

@@ -141,6 +141,7 @@ def _clear(caller: Caller) -> dict[str, str | bool | None]:
     """Return what is kept about a caller in clear."""
     return {
         "caller_asserted": caller.asserted,
+        "caller_privacy": caller.privacy,
         "caller_country": caller.country,
         "caller_kind": caller.kind,
     }

@@ -54,12 +54,15 @@ class Caller(Struct, frozen=True):
         asserted: Whether a trunk vouched for it.
         country: ISO 3166-1 alpha-2 of the number; None where it is no E.164 number.
         kind: ``mobile``, ``fixed``, ``toll_free``, ...; None where it is no E.164 number.
+        privacy: Whether the caller asked that the number be shown to nobody (RFC 3323); a trunk
+            may tell it all the same (RFC 3325), for limits and for what the law asks.
     """
 
     number: str | None = None
     asserted: bool = False
     country: str | None = None
     kind: str | None = None
+    privacy: bool = False
 
     def __repr__(self) -> str:
         return f"Caller(asserted={self.asserted!r})"

@@ -1,6 +1,7 @@
 """Reports: what happened, as an administrator asks for it.
 
-Callers' numbers are masked unless ``reveal`` is asked for, which the log notes.
+Callers' numbers are masked unless ``reveal`` is asked for, which the log notes. Those of callers
+who asked for privacy are shown to nobody, and found by nobody who asks for a number.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _log = structlog.get_logger()
 _MOST_ROWS: Final = 100_000
 ERASED: Final = "erased"
 """What stands for the number of somebody who has been forgotten."""
+WITHHELD: Final = "withheld"
+"""What stands for the number of somebody who asked that it be shown to nobody (RFC 3323)."""
 
 
 def sessions(
@@ -135,7 +138,7 @@ def legs(  # noqa: PLR0913 - what a list may be narrowed down by, all by keyword
             subject = context.vault.find_subject(opened, caller)
             if subject is None:
                 return []
-            wanted = wanted.where(CallLeg.subject_id == subject)
+            wanted = wanted.where(CallLeg.subject_id == subject, CallLeg.caller_privacy.is_(False))
         return _leg_rows(context, opened, wanted, reveal=reveal)
 
 
@@ -147,7 +150,8 @@ def _leg_rows(
     reveal: bool,
 ) -> list[dict[str, Any]]:
     found = session.execute(wanted).all()
-    shown = _numbers(context, session, (row.subject_id for row, _ in found), reveal=reveal)
+    people = (row.subject_id for row, _ in found if not row.caller_privacy)
+    shown = _numbers(context, session, people, reveal=reveal)
     return [
         {
             "leg": str(row.id),
@@ -155,7 +159,7 @@ def _leg_rows(
             "session": None if row.session_id is None else str(row.session_id),
             "conference": conference,
             "role": row.role,
-            "caller": shown(row.subject_id),
+            "caller": WITHHELD if row.caller_privacy else shown(row.subject_id),
             "caller_asserted": row.caller_asserted,
             "caller_country": row.caller_country,
             "caller_kind": row.caller_kind,
@@ -211,7 +215,7 @@ def refused(
         ReportError: A value is wrong.
     """
     wanted = (
-        select(RefusedAttempt, CallLeg.subject_id)
+        select(RefusedAttempt, CallLeg)
         .outerjoin(CallLeg, RefusedAttempt.leg_id == CallLeg.id)
         .order_by(RefusedAttempt.at.desc())
         .limit(_checked_limit(limit))
@@ -223,8 +227,8 @@ def refused(
     if reason is not None:
         wanted = wanted.where(RefusedAttempt.reason == reason)
     with context.database.reading() as session:
-        found = session.execute(wanted).all()
-        people = [row.subject_id or of_leg for row, of_leg in found]
+        found = [(row, _caller_of(row, leg)) for row, leg in session.execute(wanted)]
+        people = [of.subject_id for _, of in found if not of.caller_privacy]
         people += [row.dialled_subject_id for row, _ in found]
         shown = _numbers(context, session, people, reveal=reveal)
         return [
@@ -235,15 +239,20 @@ def refused(
                 "sip_status": row.sip_status,
                 "leg": None if row.leg_id is None else str(row.leg_id),
                 "conference": row.conference_id,
-                "caller": shown(row.subject_id or of_leg),
-                "caller_asserted": row.caller_asserted,
-                "caller_country": row.caller_country,
+                "caller": WITHHELD if of.caller_privacy else shown(of.subject_id),
+                "caller_asserted": of.caller_asserted,
+                "caller_country": of.caller_country,
                 "dialled": row.dialled_number or shown(row.dialled_subject_id),
-                "trunk": row.trunk,
+                "trunk": of.trunk,
                 "transport": row.transport,
             }
-            for row, of_leg in found
+            for row, of in found
         ]
+
+
+def _caller_of(row: RefusedAttempt, leg: CallLeg | None) -> CallLeg | RefusedAttempt:
+    """Return the row that says who called: in a call it is the leg's."""
+    return row if leg is None else leg
 
 
 def _numbers(

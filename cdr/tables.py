@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.database import Base, UtcDateTime
@@ -72,6 +72,8 @@ class CallLeg(Base):
     transport: Mapped[str] = mapped_column(String(8))
     caller_asserted: Mapped[bool]
     """Whether a trunk vouched for the caller's number (P-Asserted-Identity)."""
+    caller_privacy: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the caller asked that the number be shown to nobody (RFC 3323)."""
     caller_country: Mapped[str | None] = mapped_column(String(2))
     caller_kind: Mapped[str | None] = mapped_column(String(16))
     role: Mapped[str | None] = mapped_column(String(8))
@@ -125,5 +127,6 @@ class RefusedAttempt(Base):
         ForeignKey("subject.id"), index=True, info={"personal": "operations"}
     )
     caller_asserted: Mapped[bool]
+    caller_privacy: Mapped[bool] = mapped_column(default=False, server_default=false())
     caller_country: Mapped[str | None] = mapped_column(String(2))
     caller_kind: Mapped[str | None] = mapped_column(String(16))
