@@ -252,14 +252,20 @@ class Call:
                 pass
 
     def _quiet(self, seconds: float) -> None:
-        """No RTP is only a reason to ask; a caller who muted a phone is still a caller."""
-        if self.on_hold or self.ended is not None:
+        """No RTP is only a reason to ask; a caller who muted a phone is still a caller.
+
+        On hold silence is what was agreed: nobody is asked before the longest time allowed, and
+        then only who does not know the call any more is let go, or a phone that vanished without
+        session timers would hold its place for ever.
+        """
+        if self.ended is not None:
             return
         settings = self.bridge.settings.media
-        if seconds >= settings.quiet_limit_s:
+        ask_after_s = settings.quiet_limit_s if self.on_hold else settings.quiet_probe_s
+        if seconds >= settings.quiet_limit_s and not self.on_hold:
             self._log.info("no media for the longest time allowed", seconds=round(seconds))
             self.hang_up("no_media")
-        elif seconds >= settings.quiet_probe_s and not self._probing and self._confirmed:
+        elif seconds >= ask_after_s and not self._probing and self._confirmed:
             self._probing = True
             self.bridge.sip.probe(self.call)
 

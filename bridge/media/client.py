@@ -74,7 +74,7 @@ class MediaClient:
                 [sys.executable, "-m", "bridge.media", "--control-fd", str(descriptor)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(descriptor,),
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env=_environment(),
             )
         client = cls(process, ours)
         if options is not None:
@@ -229,3 +229,9 @@ class MediaClient:
             f"its legs need another process",
             status,
         )
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without our settings: the master key is among them."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DIALIN_")}
+    return {**kept, "OPENBLAS_NUM_THREADS": "1"}

@@ -68,8 +68,11 @@ class InviteHandler(Protocol):
     def bye_started(self, invite: int, cause: int) -> None:
         """Take note of a BYE going out, ours or one that PJSIP sends of itself."""
 
-    def probe_result(self, invite: int, status: int) -> None:
-        """Take note of the final status of an in-dialog OPTIONS of ours."""
+    def probe_result(self, invite: int, status: int, *, received: bool) -> None:
+        """Take note of the final status of an in-dialog OPTIONS of ours.
+
+        Without an answer it is PJSIP's own word: 408 for no reply, 503 for no way to send.
+        """
 
 
 class Invites:
@@ -323,7 +326,11 @@ class Invites:
         if name == "BYE" and not final:
             self._handler.bye_started(self._library.address(session), session.cause)
         elif name == "OPTIONS" and final:
-            self._handler.probe_result(self._library.address(session), transaction.status_code)
+            self._handler.probe_result(
+                self._library.address(session),
+                transaction.status_code,
+                received=event.body.tsx_state.type == _EVENT_RX_MSG,
+            )
 
     def _offer(self, session: Any, offer: Any) -> None:
         text = self._print(offer)

@@ -276,11 +276,11 @@ class Switchboard:
             session.agreed = media
             self._emit(MediaNegotiated(session.call, media))
 
-    def probe_result(self, invite: int, status: int) -> None:
-        """Report whether the other side still knows the call."""
+    def probe_result(self, invite: int, status: int, *, received: bool) -> None:
+        """Report whether the other side still knows the call: any other answer is life."""
         session = self._by_invite.get(invite)
         if session is not None and session.probing:
-            if status not in (408, 481, 503):
+            if received and status not in (408, 481):
                 session.probing = False
             if session.phase == "confirmed":
                 self._emit(ProbeAnswered(session.call, not session.probing))

@@ -190,8 +190,8 @@ def test_silence_is_a_reason_to_ask_and_a_dead_phone_is_let_go(tmp_path: Path) -
     perform(tmp_path, scene)
 
 
-def test_call_on_hold_is_never_asked_nor_ended(tmp_path: Path) -> None:
-    """A caller who put us on hold sends nothing, as agreed."""
+def test_call_on_hold_is_asked_late_and_never_ended_for_its_silence(tmp_path: Path) -> None:
+    """A caller who put us on hold sends nothing, as agreed; only a phone that is gone is let go."""
 
     async def scene(stage: Stage) -> None:
         call = stage.invite()
@@ -200,8 +200,15 @@ def test_call_on_hold_is_never_asked_nor_ended(tmp_path: Path) -> None:
         change = stage.media.sent[-1]
         assert isinstance(change, ChangeLeg)
         assert not change.media.tx
-        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=9000.0))
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=7190.0))
         assert stage.sip.verbs(call) == ["accept"]
+        for seconds in (7200.0, 9000.0):
+            stage.bridge.on_media(MediaQuiet(leg=leg, seconds=seconds))
+            stage.bridge._sip(ProbeAnswered(call, alive=True))
+        assert stage.sip.verbs(call) == ["accept", "probe", "probe"]
+        stage.bridge.on_media(MediaQuiet(leg=leg, seconds=9010.0))
+        stage.bridge._sip(ProbeAnswered(call, alive=False))
+        assert stage.sip.verbs(call)[3:] == ["probe", "hangup"]
 
     perform(tmp_path, scene)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -151,6 +152,20 @@ def test_three_legs_hear_each_other_and_not_themselves(process: Process) -> None
                 assert heard(recording, words).heard
     assert process.statistics().counters["stage_faults"] == 0
     assert process.told(EngineError) == []
+
+
+def test_the_process_is_not_told_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The master key may be among them, and whoever reads sound has no use for it."""
+    monkeypatch.setenv("DIALIN_MASTER_KEY", "of the house")
+    monkeypatch.setenv("OTHER", "stays")
+    process = Process()
+    try:
+        told = Path(f"/proc/{process.client.pid}/environ").read_bytes().split(b"\0")
+    finally:
+        process.close()
+    assert b"OTHER=stays" in told
+    assert b"OPENBLAS_NUM_THREADS=1" in told
+    assert not [each for each in told if each.startswith(b"DIALIN")]
 
 
 def test_a_prompt_is_heard_to_the_sample(process: Process) -> None:

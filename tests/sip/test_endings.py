@@ -230,9 +230,11 @@ def test_a_probe_tells_the_living_from_the_dead(quick_desk: Desk) -> None:
     with Caller(quick_desk.address) as caller:
         caller.dial()
         call = quick_desk.call_is_up()[0].call
-        quick_desk.endpoint.probe(call)
-        caller.answer(caller.expect_request("OPTIONS"), 405)
-        assert quick_desk.one(ProbeAnswered).alive
+        # 503 is a phone that is overloaded; PJSIP's own means that it could not be asked.
+        for count, status in enumerate((405, 503), start=1):
+            quick_desk.endpoint.probe(call)
+            caller.answer(caller.expect_request("OPTIONS"), status)
+            assert quick_desk.wait(ProbeAnswered, count)[-1].alive
         quick_desk.endpoint.probe(call)
         caller.answer(caller.expect_request("OPTIONS"), 481)
         caller.answer(caller.expect_request("BYE"))
