@@ -129,7 +129,9 @@ class MediaSettings:
         kinds.number(5, 3600), 30.0, "seconds without RTP after which the other end is asked"
     )
     quiet_limit_s: float = _setting(
-        kinds.number(60, 86400), 7200.0, "seconds without RTP after which the leg ends"
+        kinds.number(60, 86400),
+        7200.0,
+        "seconds without RTP after which a leg ends (held: is asked)",
     )
     wideband: str = _setting(
         kinds.choice("prefer", "accept", "off"),

@@ -7,7 +7,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec import structs
 
+from bridge.media.errors import DescriptorsExhausted, PortsExhausted
 from bridge.media.messages import ChangeLeg, CloseLeg, LegStatistics, MediaQuiet, OpenLeg, Play
 from bridge.media.messages import LegClosed as LegEnded
 from bridge.sip.errors import NotRunningError
@@ -20,10 +22,11 @@ from cdr.records import (
     SessionClosed,
     SessionOpened,
 )
-from config.settings import EntrySettings, LimitSettings, Settings
+from config.settings import EntrySettings, LimitSettings, Settings, SipSettings
+from dialplan import store
 from dialplan.pins import generate
 from dialplan.rules import ConferenceRules
-from tests.support.stage import Stage, negotiated, perform
+from tests.support.stage import NUMBER, Stage, negotiated, perform
 
 QUICK = EntrySettings(greeting_delay_ms=0)
 
@@ -142,6 +145,150 @@ def test_call_that_cannot_be_taken_is_refused_with_a_meaning(
         assert stage.sip.said == [("refuse", call, status, None)]
         (record,) = stage.of(AttemptRefused)
         assert (record.reason, record.sip_status) == (reason, status)
+
+    perform(tmp_path, scene)
+
+
+CARRIER = store.TrunkEntry(
+    name="carrier",
+    addresses=("192.0.2.7/32",),
+    digest=None,
+    register=None,
+    asserts_identity=True,
+    call_limit=1,
+    refuse_status=486,
+)
+
+
+def configure(stage: Stage, **changes: object) -> None:
+    """Change the number, and let there be a carrier with one call at once."""
+    now = stage.bridge.directory._now
+    number = structs.replace(now.numbers[NUMBER], **changes)
+    trunks = {"carrier": CARRIER}
+    stage.bridge.directory.replace(
+        store.Directory({NUMBER: number}, now.conferences, now.pins, trunks)
+    )
+
+
+def refusal(stage: Stage, call: int) -> tuple[int, str]:
+    """Return status and reason of a refusal, after seeing that its record says the same."""
+    verb, refused, status, _ = stage.sip.said[-1]
+    assert (verb, refused) == ("refuse", call)
+    record = stage.of(AttemptRefused)[-1]
+    assert (record.sip_status, record.leg) == (status, None)
+    assert stage.bridge.counters[f"refused_{record.reason}"] >= 1
+    return status, record.reason
+
+
+@pytest.mark.parametrize(
+    ("number", "call", "wanted"),
+    [
+        ({"enabled": False}, {}, (480, "number_disabled")),
+        ({"refuses_anonymous": True}, {"claimed": None}, (403, "caller_refused")),
+        ({"refuses_anonymous": True}, {"privacy": True}, (403, "caller_refused")),
+        (
+            {"refuses_anonymous": True},
+            {"asserted": "+46701234567", "privacy": True},
+            (403, "caller_refused"),
+        ),
+        ({"refuses_anonymous": True}, {"claimed": "alice"}, None),
+        ({"refuses_anonymous": False}, {"claimed": None, "privacy": True}, None),
+        # What is wrong with the number is said before what is wrong with the call.
+        ({"enabled": False}, {"codecs_ok": False, "claimed": None}, (480, "number_disabled")),
+        (
+            {"refuses_anonymous": True},
+            {"codecs_ok": False, "privacy": True},
+            (403, "caller_refused"),
+        ),
+    ],
+)
+def test_a_number_refuses_as_it_was_told_to(
+    number: dict[str, object],
+    call: dict[str, object],
+    wanted: tuple[int, str] | None,
+    tmp_path: Path,
+) -> None:
+    """Switched off, or for callers who show their number only."""
+
+    async def scene(stage: Stage) -> None:
+        configure(stage, **number)
+        made = stage.invite(**call)
+        if wanted is None:
+            assert stage.sip.verbs(made) == ["accept"]
+        else:
+            assert refusal(stage, made) == wanted
+
+    perform(tmp_path, scene)
+
+
+def test_a_number_takes_as_many_calls_as_it_may(tmp_path: Path) -> None:
+    """One more is busy, by whichever way it comes; who hangs up makes place."""
+
+    async def scene(stage: Stage) -> None:
+        configure(stage, call_limit=2)
+        first, second = stage.invite(), stage.invite(trunk="carrier")
+        assert refusal(stage, stage.invite()) == (486, "number_limit")
+        stage.end(first)
+        third = stage.invite()
+        assert [stage.sip.verbs(call) for call in (second, third)] == [["accept"]] * 2
+
+    perform(tmp_path, scene)
+
+
+def test_a_trunk_takes_as_many_calls_as_it_may(tmp_path: Path) -> None:
+    """Its limit is busy for its own calls, and nobody else's."""
+
+    async def scene(stage: Stage) -> None:
+        configure(stage)
+        first = stage.invite(trunk="carrier")
+        assert refusal(stage, stage.invite(trunk="carrier")) == (486, "trunk_limit")
+        assert stage.sip.verbs(stage.invite()) == ["accept"]
+        stage.end(first)
+        assert stage.sip.verbs(stage.invite(trunk="carrier")) == ["accept"]
+
+    perform(tmp_path, scene)
+
+
+@pytest.mark.parametrize(("trunk", "status"), [("carrier", 486), (None, 480)])
+def test_an_overload_is_said_in_the_word_that_the_trunk_wants(
+    trunk: str | None, status: int, tmp_path: Path
+) -> None:
+    """Carriers take a gateway's 503 for an outage; Retry-After goes with 503 alone."""
+    changed = settings(tmp_path, sip=SipSettings(overload_status=480))
+
+    async def scene(stage: Stage) -> None:
+        configure(stage)
+        stage.media.overloaded = True
+        call = stage.invite(trunk=trunk)
+        assert refusal(stage, call) == (status, "overload")
+        assert stage.sip.said[-1][3] is None
+        stage.media.overloaded = False
+        stage.bridge.stopping = True
+        assert refusal(stage, stage.invite(trunk=trunk)) == (status, "shutdown")
+
+    perform(tmp_path, scene, settings=changed)
+
+
+@pytest.mark.parametrize(
+    "problem", [PortsExhausted("none free"), DescriptorsExhausted("no more"), OSError(13, "no")]
+)
+def test_a_call_without_a_media_port_is_an_overload(
+    problem: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bridge lacks what every call needs; nothing of the call is left."""
+
+    def fail(*_: object) -> None:
+        raise problem
+
+    async def scene(stage: Stage) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("bridge.server.open_pair", fail)
+            call = stage.invite()
+        assert refusal(stage, call) == (503, "no_media_port")
+        assert stage.sip.said[-1][3] == 10
+        assert stage.bridge.calls == stage.bridge.legs == {}
+        assert stage.of(LegOpened) == []
+        assert stage.sip.verbs(stage.invite()) == ["accept"]
 
     perform(tmp_path, scene)
 

@@ -13,6 +13,9 @@ from tests.support.bridge_under_test import BridgeUnderTest
 
 pytestmark = pytest.mark.e2e
 
+FEW = "1017"
+"""A number that takes one call at once."""
+
 
 @pytest.mark.parametrize(
     ("number", "reason"), [(signal.SIGKILL, "died"), (signal.SIGSTOP, "hangs")]
@@ -82,6 +85,11 @@ def test_control_process_killed_and_the_next_start_puts_the_records_right(tmp_pa
         inside, door = first.caller("inside"), first.caller("door")
         first.bring_in(room, inside)
         door.dial(first.number)
+        # This one takes no more calls.
+        first.operate("number.add", number=FEW, language="en", call_limit=1)
+        few = first.caller("few").dial(FEW)
+        busy = first.caller("busy")
+        assert busy.try_to_dial(FEW).status == 486
         time.sleep(2.5)
         first.kill()
         first.wait_until(lambda: not first.processes(), 10, "the media process to follow")
@@ -91,8 +99,8 @@ def test_control_process_killed_and_the_next_start_puts_the_records_right(tmp_pa
     second.private |= first.private
     with second:
         said = [line for line in second.log() if "left open" in line["event"]]
-        assert [(line["legs"], line["sessions"]) for line in said] == [(2, 1)]
-        for person in (inside, door):
+        assert [(line["legs"], line["sessions"]) for line in said] == [(3, 1)]
+        for person in (inside, door, few):
             leg = second.leg_of(person)
             assert leg["cause"] == "bridge_crashed"
             # The last heartbeat, a second or two before the kill.
@@ -101,8 +109,11 @@ def test_control_process_killed_and_the_next_start_puts_the_records_right(tmp_pa
         assert second.operate("cdr.legs", still_open=True) == []
         again = second.caller("again").slip_in(second.number, room.guest_pin)
         assert second.people(room) == 1
-        again.hang_up()
+        # The dead bridge's calls hold no place at their numbers.
+        other = second.caller("other").dial(FEW)
+        for person in (again, other):
+            person.hang_up()
     # The dead bridge's callers still have their sockets.
-    for person in (inside, door):
+    for person in (inside, door, few):
         person.vanish()
         person.stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +66,44 @@ def test_torture_messages_of_rfc_4475(shared: Desk, message: Torture) -> None:
         shared.endpoint.hangup(call.call)
     next_call_works(shared)
     assert shared.count("callback_faults") == 0
+
+
+def faults(desk: Desk) -> Counter[str]:
+    """Return the counters of faults."""
+    counters = desk.endpoint.statistics().counters
+    return Counter({name: count for name, count in counters.items() if name.startswith("fault_")})
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        # PJSIP looks at no datagram of 32 octets or fewer, which cannot be a message.
+        b"complete nonsense that goes on for a while\r\n\r\n",
+        b"\xff\xfe\x00" * 40,
+        b"INVITE sip:1@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;br",
+        b"INVITE sip:1@127.0.0.1 SIP/2.0\r\n" + b"X: " + b"y" * 60_000,
+    ],
+    ids=["nonsense", "no text", "truncated", "long"],
+)
+def test_what_is_no_sip_is_counted_and_gets_no_answer(shared: Desk, raw: bytes) -> None:
+    """An administrator sees that something keeps sending it; the next call works."""
+    before = faults(shared)
+    with Caller(shared.address) as caller:
+        caller.send(raw)
+        shared.until(lambda: faults(shared) != before)
+        caller.silence(0.2)
+    next_call_works(shared)
+    assert faults(shared) - before == {"fault_malformed": 1}
+
+
+def test_keep_alives_are_no_fault(shared: Desk) -> None:
+    """Line breaks and zero octets: phones behind NAT send them all day."""
+    before = faults(shared)
+    with Caller(shared.address) as caller:
+        for raw in (b"\r\n\r\n", b"\r\n" * 20, b"\0", b"\0\0\0\0"):
+            caller.send(raw)
+        next_call_works(shared)
+    assert faults(shared) == before
 
 
 def test_nothing_is_left_of_the_torture(shared: Desk) -> None:
