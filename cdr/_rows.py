@@ -32,6 +32,7 @@ __all__ = [
     "NOT_CLOSED",
     "Heartbeat",
     "LeftOpen",
+    "Stopped",
     "apply",
     "close_left_open",
     "purge_refused",
@@ -45,6 +46,12 @@ NOT_CLOSED = "bridge_stopped"
 
 class Heartbeat(Struct, frozen=True, tag=True):
     """The bridge was running at that moment."""
+
+    at: datetime
+
+
+class Stopped(Struct, frozen=True, tag=True):
+    """The bridge stopped in order at that moment; told this way where the database was away."""
 
     at: datetime
 
@@ -63,7 +70,9 @@ class LeftOpen(Struct, frozen=True):
     sessions: int = 0
 
 
-def apply(session: Session, vault: Vault, run: uuid.UUID, record: Record | Heartbeat) -> bool:
+def apply(  # noqa: C901 - one arm a record
+    session: Session, vault: Vault, run: uuid.UUID, record: Record | Heartbeat | Stopped
+) -> bool:
     """Write what a record says into the database.
 
     Args:
@@ -103,16 +112,19 @@ def apply(session: Session, vault: Vault, run: uuid.UUID, record: Record | Heart
             _refuse(session, vault, run, record)
         case Heartbeat():
             _beat(session, run, record.at)
+        case Stopped():
+            _beat(session, run, record.at).stopped_at = record.at
     session.flush()
     return True
 
 
-def _beat(session: Session, run: uuid.UUID, at: datetime) -> None:
+def _beat(session: Session, run: uuid.UUID, at: datetime) -> BridgeRun:
     row = session.get(BridgeRun, run)
     if row is None:
-        session.add(BridgeRun(id=run, started_at=at, heartbeat_at=at))
-    elif row.heartbeat_at < at:
-        row.heartbeat_at = at
+        row = BridgeRun(id=run, started_at=at, heartbeat_at=at)
+        session.add(row)
+    row.heartbeat_at = max(row.heartbeat_at, at)
+    return row
 
 
 def _subject(session: Session, vault: Vault, number: str | None) -> uuid.UUID | None:

@@ -39,7 +39,7 @@ from sqlalchemy.exc import (
 )
 
 from cdr._journal_file import JournalFile
-from cdr._rows import Heartbeat, LeftOpen, apply, close_left_open, purge_refused
+from cdr._rows import Heartbeat, LeftOpen, Stopped, apply, close_left_open, purge_refused
 from cdr.errors import JournalError
 from cdr.records import AttemptRefused, LegOpened, Record
 from cdr.tables import BridgeRun
@@ -95,16 +95,19 @@ class RecorderStatus(Struct, frozen=True):
     failed: int
 
 
+_Written = Record | Heartbeat | Stopped
+
+
 class _Line(Struct, frozen=True, omit_defaults=True):
     """One line of the journal: a record without its numbers, and these sealed."""
 
     run: uuid.UUID
-    record: Record | Heartbeat
+    record: _Written
     caller: bytes | None = None
     dialled: bytes | None = None
 
 
-_Item = tuple[uuid.UUID, Record | Heartbeat]
+_Item = tuple[uuid.UUID, _Written]
 _decoder = msgspec.json.Decoder(_Line)
 
 
@@ -327,7 +330,9 @@ class Recorder:
             if missing:
                 self._failed += missing
                 _log.error("records had no row to go to", records=missing)
-            self._written += sum(not isinstance(record, Heartbeat) for _, record in part) - missing
+            self._written += (
+                sum(not isinstance(record, Heartbeat | Stopped) for _, record in part) - missing
+            )
 
     def _write_alone(self, item: _Item) -> bool:
         """Write one record; False, counted and said, where it could not be."""
@@ -418,7 +423,8 @@ class Recorder:
 
     def _note_stop(self) -> None:
         if self._away:
-            return  # records wait in the journal; the next start replays them and ends this run
+            self._put_aside([(self.run, Stopped(utc_now()))])  # the next start reads it there
+            return
         try:
             with self._database.session() as session:
                 row = session.get(BridgeRun, self.run)
@@ -459,7 +465,7 @@ class Recorder:
                 unreadable += 1
         return found, unreadable
 
-    def _opened(self, line: _Line) -> Record | Heartbeat:
+    def _opened(self, line: _Line) -> _Written:
         record = line.record
         if isinstance(record, LegOpened | AttemptRefused) and line.caller is not None:
             number = self._vault.open_from_journal(line.caller)

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 from structlog.testing import capture_logs
 
+from cdr._rows import LeftOpen
 from cdr.errors import JournalError
 from cdr.journal import Recorder, Recovered
 from cdr.records import (
@@ -191,9 +192,11 @@ def test_the_next_start_catches_up_with_what_waits(office: Office) -> None:
     assert office.rows(CallLeg) == []
     second = office.recorder()
     found = second.start()
-    assert found.journalled == 5
-    assert found.unreadable == 0
-    assert found.left_open.legs == 0
+    # With the word that the run stopped in order: it did not crash.
+    assert (found.journalled, found.unreadable, found.left_open) == (6, 0, LeftOpen())
+    run = next(run for run in office.rows(BridgeRun) if run.id == first.run)
+    assert run.stopped_at is not None
+    assert not run.crashed
     assert office.one(CallLeg).ended_at == at(60)
     assert office.one(CallLeg).run_id == first.run
 
