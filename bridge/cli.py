@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +58,6 @@ class _Root(CommandGroup):
                 front.append(word)
             else:
                 rest.append(word)
-        ctx.meta["asks for help"] = any(word in HELP for word in rest)
         return super().parse_args(ctx, front + rest)
 
 
@@ -90,11 +90,10 @@ def dialin(ctx: click.Context, data: Path | None, config_file: Path | None) -> N
       dialin conference add "Board" --capacity 20
       dialin status --json
     """
-    if ctx.meta.get("asks for help"):
-        return  # wrong settings must not keep the help from being read
     options = {} if data is None else {"data_dir": str(data)}
-    settings = load(config_file, options=options)
-    administration: Administration[Any] = Administration(settings, OPERATIONS, open_context)
+    # Read when they are needed: wrong ones must not keep the help or `config keys` from being read.
+    read = functools.partial(load, config_file, options=options)
+    administration: Administration[Any] = Administration(read, OPERATIONS, open_context)
     ctx.obj = administration
 
 

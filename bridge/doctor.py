@@ -1,8 +1,9 @@
 """``dialin doctor``: what goes wrong in the field, looked for before it does.
 
 Each check returns findings; a finding says what was looked at, how it is, and what to do about it.
-Checks read and try, they change nothing. `doctor` runs beside a running bridge as well as without
-one: what belongs to the bridge (its ports, its database) is then asked of the bridge.
+Checks read and try, they change nothing. A running bridge performs them in its own process, so that
+its settings and limits are judged and not those of the shell that asks; without one, the command
+performs them itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bridge.sip.layout import build_report
 if TYPE_CHECKING:
     from config.settings import Settings
 
-__all__ = ["Finding", "Verdict", "examine"]
+__all__ = ["Finding", "Verdict", "examine", "examine_machine"]
 
 Verdict = Literal["ok", "warning", "fault"]
 
@@ -67,7 +68,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(settings: Settings, live: dict[str, Any] | None) -> list[Finding]:
+def examine(settings: Settings, live: dict[str, Any] | None = None) -> list[Finding]:
     """Run every check.
 
     Args:
@@ -80,16 +81,25 @@ def examine(settings: Settings, live: dict[str, Any] | None) -> list[Finding]:
     return [
         *_bridge(live),
         *_sip_ports(settings, live),
+        *_tcp_room(settings, live),
         *_media_ports(settings),
         *_descriptors(settings),
         *_receive_buffers(),
         *_offered_address(settings),
         *_library(),
-        *_tcp_room(settings, live),
+        *_realtime(),
         *_clock(),
         *_disk(settings),
-        *_realtime(),
     ]
+
+
+def examine_machine(settings: Settings) -> list[Finding]:
+    """Run the checks that stand when a bridge runs and does not answer: those of the machine.
+
+    Args:
+        settings: those of the command that asks; the bridge may have been started with others.
+    """
+    return [*_receive_buffers(), *_library(), *_clock(), *_disk(settings)]
 
 
 def _bridge(live: dict[str, Any] | None) -> Iterator[Finding]:
@@ -308,7 +318,14 @@ def _clock_synchronised() -> bool | None:
 
 def _disk(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        yield Finding(
+            "data folder", "warning", f"{folder}: {error.strerror}", "Run doctor as its owner."
+        )
+        return
+    if not there:
         yield Finding(
             "data folder",
             "warning",

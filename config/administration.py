@@ -20,9 +20,11 @@ The socket speaks lines of JSON::
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import itertools
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -33,6 +35,7 @@ from config.data_folder import DataFolder
 from config.database import told_if_unusable
 from config.errors import (
     AdministrationError,
+    BridgeDown,
     BridgeUnreachable,
     ConfigError,
     ExitCode,
@@ -65,6 +68,8 @@ _ANSWER_TIMEOUT_S = 30.0
 _HANDOVER_S = 5.0
 """How long a bridge may take from its lock to its socket, or from closing that to its end."""
 _CHUNK = 65536
+_LONGEST_PATH = 107
+"""Bytes of a Unix socket's path (sun_path holds 108, the last one nought)."""
 _NOT_A_REQUEST = {
     "message": "a line that is not a request: expected id, operation and arguments as JSON",
     "hint": "",
@@ -184,17 +189,21 @@ def call_bridge(
         What the operation returned.
 
     Raises:
-        FileNotFoundError: There is no socket: no bridge runs here.
+        FileNotFoundError: There is no socket, and can be none: no bridge runs here.
         ConnectionRefusedError: Nobody listens on it: the bridge died.
         BridgeUnreachable: It does not let us in, or does not answer.
         AdministrationError: The bridge refused the operation.
     """
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise FileNotFoundError(f"{path}: a socket's path may have {_LONGEST_PATH} bytes")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             raise
+        except NotADirectoryError as error:
+            raise FileNotFoundError(*error.args) from error
         except PermissionError as error:
             raise BridgeUnreachable(
                 path,
@@ -224,21 +233,59 @@ class Administration(Generic[V]):
     """What the commands ask: the bridge where it runs, else the database itself.
 
     Args:
-        settings: The settings in force.
+        load: Reads the settings, when they are asked for: what needs none works with wrong ones.
         registry: Operations that may be performed without a running bridge.
         open_context: Opens the database and the vault, as the data folder's owner.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        load: Callable[[], Settings],
         registry: Registry,
         open_context: Callable[[Settings], AbstractContextManager[AdminContext[V]]],
     ) -> None:
-        self.settings = settings
+        self._load = load
         self.registry = registry
-        self.folder = DataFolder(settings.data_dir)
         self._open_context = open_context
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings as this command was given them; a running bridge may have others.
+
+        Raises:
+            SettingsError: Something is wrong with them; it names every fault.
+        """
+        return self._load()
+
+    @property
+    def folder(self) -> DataFolder:
+        """The data folder."""
+        return DataFolder(self.settings.data_dir)
+
+    def ask_bridge(
+        self,
+        operation: str,
+        *,
+        timeout_s: float = _ANSWER_TIMEOUT_S,
+        **arguments: Any,  # noqa: ANN401 - JSON both ways
+    ) -> Any:  # noqa: ANN401 - JSON both ways
+        """Ask the running bridge, and nobody else.
+
+        Args:
+            operation: The operation's name.
+            timeout_s: How long to wait for the answer, in seconds.
+            arguments: Its arguments, as JSON can hold them.
+
+        Raises:
+            BridgeDown: No bridge runs on this data folder.
+            BridgeUnreachable: It does not let us in, or does not answer.
+            AdministrationError: The bridge refused the operation.
+        """
+        path = self.settings.admin_socket
+        try:
+            return call_bridge(path, operation, arguments, timeout_s=timeout_s)
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise BridgeDown(path) from None
 
     def perform(self, operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - JSON both ways
         """Perform an operation, wherever it can be performed now.
@@ -254,14 +301,10 @@ class Administration(Generic[V]):
             ConfigError: It was refused, or could be performed nowhere.
         """
         try:
-            return call_bridge(self.settings.admin_socket, operation, arguments)
-        except (FileNotFoundError, ConnectionRefusedError):
-            pass
-        if operation not in self.registry:
-            raise AdministrationError(
-                "the bridge does not run, and this needs a running one",
-                hint="Start it with `dialin serve`, or name its folder with --data.",
-            )
+            return self.ask_bridge(operation, **arguments)
+        except BridgeDown:
+            if operation not in self.registry:
+                raise
         return self._perform_here(operation, arguments)
 
     def _perform_here(self, operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
@@ -270,8 +313,8 @@ class Administration(Generic[V]):
                 stack.enter_context(self.folder.locked(wait_s=_HANDOVER_S))
             except ConfigError:
                 # The one who holds the folder may be a bridge that has opened its socket by now.
-                with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
-                    return call_bridge(self.settings.admin_socket, operation, arguments)
+                with contextlib.suppress(BridgeDown):
+                    return self.ask_bridge(operation, **arguments)
                 raise
             context = stack.enter_context(self._open_context(self.settings))
             return perform(self.registry, context, operation, arguments)

@@ -15,6 +15,7 @@ from config.console import (
     show_json,
     show_table,
 )
+from config.errors import BridgeDown
 from config.settings import Settings, keys, value
 
 __all__ = ["COMMANDS", "effective"]
@@ -35,12 +36,20 @@ def config_group() -> None:
 def show(administration: Administration[Any], /, *, changed: bool, as_json: bool) -> None:
     """Show the settings in force, and where each comes from.
 
+    Those that the running bridge was started with; where none runs, those that this shell would
+    start one with.
+
     Examples:
       dialin config show
       dialin config show --changed
       DIALIN_SIP__PORT=5070 dialin config show --json
     """
-    rows = effective(administration.settings)
+    try:
+        rows = administration.ask_bridge("config.show")
+        click.echo(f"Of the bridge that runs on {administration.settings.data_dir}:", err=True)
+    except BridgeDown:
+        rows = effective(administration.settings)
+        click.echo("No bridge runs here; one would be started with:", err=True)
     if changed:
         rows = [row for row in rows if row["origin"] != "default"]
     if as_json:
@@ -56,7 +65,12 @@ def show(administration: Administration[Any], /, *, changed: bool, as_json: bool
 @config_group.command("keys")
 @json_option
 def list_keys(*, as_json: bool) -> None:
-    """List every key there is: what it is for, what is allowed, and its variable."""
+    """List every key there is: what it is for, what is allowed, and its variable.
+
+    Examples:
+      dialin config keys
+      dialin config keys --json
+    """
     rows = [
         {
             "key": key.name,

@@ -10,6 +10,7 @@
     │   └── DatabaseNotReady    absent, or not yet migrated
     └── AdministrationError     an operation was refused or could not be asked for
         ├── UnknownOperation    this release has no such operation
+        ├── BridgeDown          no bridge runs on this data folder
         └── BridgeUnreachable   the bridge runs, but does not answer
 
 Errors that reach an administrator carry a ``hint`` (what to do) and an ``exit_code``.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdministrationError",
+    "BridgeDown",
     "BridgeUnreachable",
     "ConfigError",
     "DataFolderError",
@@ -150,6 +152,16 @@ class UnknownOperation(AdministrationError):
         super().__init__(
             f"there is no operation {operation!r}",
             hint="The bridge that runs may be of another release than this command; restart it.",
+        )
+
+
+class BridgeDown(AdministrationError):
+    """No bridge runs on this data folder, and the operation needs one."""
+
+    def __init__(self, socket: Path) -> None:
+        super().__init__(
+            f"{socket}: the bridge does not run, and this needs a running one",
+            hint="Start it with `dialin serve`, or name its data folder with --data.",
         )
 
 

@@ -8,14 +8,17 @@ no numbers, no addresses.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from bridge import doctor
 from bridge.errors import AdminError
 from bridge.sip.messages import Answer, Transport
 from bridge.sip.trunks import admitting_line
+from config.commands import effective
 
 if TYPE_CHECKING:
     from bridge.server import Bridge
@@ -97,6 +100,18 @@ def _conference(running: Any) -> dict[str, Any]:  # noqa: ANN401 - bridge.confer
         "waiting": len(running.calls) - len(running.placed),
         "talking": len(running.talkers),
     }
+
+
+async def examination(bridge: Bridge) -> list[dict[str, Any]]:
+    """Examine this very process, under its own settings and limits, as `dialin doctor` shows it."""
+    now = await status(bridge)
+    found = await asyncio.to_thread(doctor.examine, bridge.settings, now)
+    return [dataclasses.asdict(finding) for finding in found]
+
+
+async def config_show(bridge: Bridge) -> list[dict[str, Any]]:
+    """List the settings that this bridge runs with: key, value, and where each comes from."""
+    return effective(bridge.settings)
 
 
 async def trunk_rejected(bridge: Bridge) -> list[dict[str, Any]]:
@@ -209,6 +224,8 @@ async def trace_list(bridge: Bridge) -> list[dict[str, Any]]:
 
 
 LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
+    "config.show": config_show,
+    "doctor": examination,
     "status": status,
     "trunk.rejected": trunk_rejected,
     "trunk.state": trunk_state,

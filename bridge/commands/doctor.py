@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.table import Table
 from rich.text import Text
 
-from bridge.doctor import Finding, examine
+from bridge.doctor import Finding, examine, examine_machine
 from config.administration import Administration, describe
 from config.console import Command, json_option, pass_administration, show_json, stdout
-from config.errors import AdministrationError
+from config.errors import AdministrationError, BridgeDown
 
 __all__ = ["doctor"]
 
-STYLES = {"ok": "green", "warning": "yellow", "fault": "bold red"}
+ANSWER_S: Final = 5.0
+"""A bridge that takes longer to say how it is, is not well."""
+
+STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
 
 @click.command(cls=Command)
@@ -28,14 +31,14 @@ def doctor(ctx: click.Context, administration: Administration[Any], /, *, as_jso
 
     Looked at: SIP and RTP ports, open files, receive buffers, the address in our SDP, the PJSIP
     build, room for TCP, clock, disk, database, the master key and the modes of files, how easily
-    PINs are guessed. Ends with 1 when there is a fault, with 0 when there are only warnings.
+    PINs are guessed. A running bridge is asked, and judged by the settings and limits that it runs
+    with. Ends with 1 when there is a fault, with 0 when there are only warnings.
 
     Examples:
       dialin doctor
       dialin doctor --json
     """
-    findings = examine(administration.settings, _live(administration))
-    findings += _data(administration)
+    findings = _examined(administration)
     if as_json:
         show_json([dataclasses.asdict(finding) for finding in findings])
     else:
@@ -44,17 +47,25 @@ def doctor(ctx: click.Context, administration: Administration[Any], /, *, as_jso
         ctx.exit(1)
 
 
-def _live(administration: Administration[Any]) -> dict[str, Any] | None:
+def _examined(administration: Administration[Any]) -> list[Finding]:
+    """Let a running bridge examine itself; judge this machine and shell where none runs."""
+    settings = administration.settings
     try:
-        found: dict[str, Any] = administration.perform("status")
-    except AdministrationError:
-        return None
-    return found
+        answer = administration.ask_bridge("doctor", timeout_s=ANSWER_S)
+    except BridgeDown:
+        return [*examine(settings), *_data(administration)]
+    except AdministrationError as error:
+        hint = error.hint or "Look into its log; if it hangs, end its process and start it again."
+        return [Finding("bridge", "fault", str(error), hint), *examine_machine(settings)]
+    return [*(Finding(**each) for each in answer), *_data(administration)]
 
 
 def _data(administration: Administration[Any]) -> list[Finding]:
     """Ask for what only whoever can open the database knows."""
-    if not administration.settings.data_dir.is_dir():
+    try:
+        if not administration.settings.data_dir.is_dir():
+            return []  # said by the checks of the disk
+    except OSError:
         return []
     try:
         guessing = administration.perform("pin.chance")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -56,7 +57,11 @@ def serve(
     """
     settings = administration.settings
     if port is not None:
-        settings = dataclasses.replace(settings, sip=dataclasses.replace(settings.sip, port=port))
+        settings = dataclasses.replace(
+            settings,
+            sip=dataclasses.replace(settings.sip, port=port),
+            origins=MappingProxyType({**settings.origins, "sip.port": "option --port"}),
+        )
     with _opened(settings, seed_demo=seed_demo) as context:
 
         def ready(bridge: Bridge) -> None:

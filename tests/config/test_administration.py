@@ -182,7 +182,7 @@ def administration(settings: Settings, events: list[str] | None = None) -> Admin
         yield AdminContext(nothing, None, settings)
         noted.append("closed")
 
-    return Administration(settings, REGISTRY, open_context)
+    return Administration(lambda: settings, REGISTRY, open_context)
 
 
 def test_without_a_bridge_the_command_works_itself_under_the_lock(tmp_path: Path) -> None:
@@ -233,9 +233,20 @@ def test_what_only_a_bridge_can_do_says_that_none_runs(tmp_path: Path) -> None:
     asked = administration(load(None, {}, {"data_dir": str(tmp_path)}))
     with pytest.raises(AdministrationError, match="the bridge does not run") as caught:
         asked.perform("status")
+    assert str(tmp_path / "admin.sock") in str(caught.value)
     assert "dialin serve" in caught.value.hint
     with pytest.raises(UnknownOperation):
         perform(REGISTRY, None, "status", {})
+
+
+def test_folder_that_is_a_file_and_a_path_that_is_too_long_have_no_bridge(tmp_path: Path) -> None:
+    """What is said is that of the folder: no bridge can be listening there."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderError, match="is not a folder"):
+        administration(load(None, {}, {"data_dir": str(tmp_path / "file")})).perform("two", first=1)
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    assert administration(load(None, {}, {"data_dir": str(deep)})).perform("two", first=1) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")

@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import shutil
+import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +17,15 @@ import click
 from click.testing import CliRunner
 
 from bridge import cli
-from config.administration import AdminContext
+from config.administration import AdminContext, describe
 from config.data_folder import DataFolder
+from config.errors import UnknownOperation
 from config.settings import Settings, load
 from dialplan import seed
 from privacy.vault import Vault
 from privacy.vault.context import open_context
 
-__all__ = ["Office", "Said", "new_folder"]
+__all__ = ["Office", "Said", "bridge_that_answers", "new_folder"]
 
 
 class Said(NamedTuple):
@@ -53,6 +56,49 @@ def new_folder(folder: Path) -> Path:
     with DataFolder(folder).locked():
         seed.set_up(settings, {}, demo=True)
     return folder
+
+
+@contextlib.contextmanager
+def bridge_that_answers(path: Path, **answers: object) -> Iterator[list[dict[str, Any]]]:
+    """Listen on an administration socket as a bridge does, with answers that are known.
+
+    Args:
+        path: The socket.
+        answers: Result by operation, with two underscores for the dot; an exception of ours is the
+            refusal; what is not there is no operation of this bridge's release.
+
+    Yields:
+        The requests that came, in their order.
+    """
+    registry = {name.replace("__", "."): answer for name, answer in answers.items()}
+    asked: list[dict[str, Any]] = []
+
+    def reply(line: bytes) -> bytes:
+        request = json.loads(line)
+        asked.append(request)
+        found = registry.get(request["operation"], UnknownOperation(request["operation"]))
+        if isinstance(found, Exception):
+            return json.dumps({"id": request["id"], "error": describe(found)}).encode() + b"\n"
+        return json.dumps({"id": request["id"], "result": found}).encode() + b"\n"
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rb") as lines:
+                    connection.sendall(reply(lines.readline()))
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(10)
+            path.unlink()
 
 
 class Office:
