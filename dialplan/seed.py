@@ -16,7 +16,7 @@ from sqlalchemy import select
 from config.administration import AdminContext
 from config.data_folder import DataFolder
 from config.database import Database, open_database, utc_now
-from config.errors import DatabaseTooNew
+from config.errors import DatabaseError, DatabaseTooNew
 from dialplan.administration import add_conference, add_number
 from dialplan.tables import Account, Conference, Number
 from privacy.errors import KeyStoreError, MasterKeyError
@@ -88,7 +88,8 @@ def set_up(
     has_database = settings.database_path.exists()
     if has_database:
         _refuse_newer(settings)
-    if not settings.key_store_path.exists() and has_database and _is_filled(settings):
+    is_filled = has_database and _is_filled(settings)
+    if is_filled and not settings.key_store_path.exists():
         raise KeyStoreError(
             f"{settings.key_store_path}: the key store of this database is missing",
             hint="Restore it from its own backup. A new one could read nothing of what is there; "
@@ -99,6 +100,14 @@ def set_up(
     if not settings.key_store_path.exists():
         created.append("key store")
     vault = open_vault(settings, environ, create=True)
+    if not is_filled and vault.holds_people():
+        vault.close()
+        raise DatabaseError(
+            f"{settings.database_path}: the database of the key store {settings.key_store_path} "
+            "is missing",
+            hint="Is its disk mounted? Otherwise restore it from its backup. A new one would "
+            "answer each call with 404; to begin anew, name an empty folder with --data.",
+        )
     database = open_database(settings.database_path, create=True)
     try:
         was = database.state()

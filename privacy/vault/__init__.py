@@ -77,6 +77,10 @@ class Vault:
 
     # -- people ------------------------------------------------------------------------------------
 
+    def holds_people(self) -> bool:
+        """Tell whether anybody's key is held, and there must be a database that speaks of them."""
+        return self._store.holds_people()
+
     def subject_for_number(self, session: Session, number: str) -> uuid.UUID:
         """Return whose number this is; a new person where nobody had it yet.
 

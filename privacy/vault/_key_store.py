@@ -203,6 +203,12 @@ class KeyStore:
             # Another process made it between our look and our insert.
             return self.get([key_id])[key_id]
 
+    def holds_people(self) -> bool:
+        """Tell whether there is any key besides those of the service: somebody's, or a track's."""
+        wanted = select(_wrapped_key.c.key_id).where(_wrapped_key.c.key_id.not_like("service:%"))
+        with self._reading.connect() as connection:
+            return connection.execute(wanted.limit(1)).first() is not None
+
     def add(self, key_id: str) -> bytes:
         """Make a key and keep it; on disk when this returns."""
         key = new_key()
