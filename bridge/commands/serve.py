@@ -66,7 +66,7 @@ def serve(
 
         def ready(bridge: Bridge) -> None:
             if with_card:
-                _print_card(context, settings, bridge.sip.port)
+                _print_card(context, settings, bridge)
 
         asyncio.run(run_house(context, settings, ready))
 
@@ -107,21 +107,23 @@ def _opened(
             yield context
 
 
-def _print_card(context: AdminContext[Vault], settings: Settings, port: int) -> None:
+def _print_card(context: AdminContext[Vault], settings: Settings, bridge: Bridge) -> None:
     with context.database.reading() as session:
         found = seed.demo(session, context.vault)
-    if found is None:
-        return
+    numbers, pins = (found.numbers, found.pins) if found is not None else ({}, {})
     bound = settings.sip.public_address or settings.sip.bind_ip
     address = outward_address() if bound == "0.0.0.0" else bound  # noqa: S104 - compared, not bound
     language = settings.entry.default_language
     default = "data_dir" not in settings.origins
     facts = CardFacts(
         address=address,
-        port=port,
-        number=found.numbers.get(language) or next(iter(found.numbers.values())),
-        guest_pin=found.pins.get("guest", ""),
-        host_pin=found.pins.get("host", ""),
+        port=bridge.sip.port,
+        number=numbers.get(language) or next(iter(numbers.values()), ""),
+        guest_pin=pins.get("guest", ""),
+        host_pin=pins.get("host", ""),
         data="" if default else str(settings.data_dir),
+        is_open=settings.sip.open_admission
+        and settings.sip.public_address is None
+        and not bridge.directory.sizes()["trunks"],
     )
     Console().print(card(facts))

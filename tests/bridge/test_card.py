@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 from rich.console import Console
@@ -32,3 +33,26 @@ def test_default_port_and_folder_are_left_out() -> None:
     text = printed(CardFacts("192.0.2.7", 5060, "1000", "234567890", "345678901", ""))
     assert "sip:1000@192.0.2.7 " in text
     assert "--data" not in text
+
+
+def test_removed_demo_leaves_a_card_without_number_and_pins() -> None:
+    """Where it listens is said all the same, and how to find the numbers."""
+    text = printed(CardFacts("192.0.2.7", 5070, "", "", "", ""))
+    assert "sip:NUMBER@192.0.2.7:5070" in text
+    assert "dialin number list" in text
+    assert "PIN  " not in text
+
+
+def test_phones_are_invited_only_where_they_may_call() -> None:
+    """After the first trunk, or with a public address, a phone of the house gets silence."""
+    facts = CardFacts("192.0.2.7", 5060, "1000", "234567890", "345678901", "")
+    assert "Any SIP phone of a private network" in printed(facts)
+    shut = printed(dataclasses.replace(facts, is_open=False))
+    assert "Any SIP phone" not in shut
+    assert "trunks alone" in shut
+
+
+def test_folder_with_a_space_is_quoted() -> None:
+    """The line can be pasted."""
+    text = printed(CardFacts("192.0.2.7", 5060, "1000", "234567890", "345678901", "/srv/my data"))
+    assert "dialin status --data '/srv/my data'" in text
