@@ -9,14 +9,27 @@ another word). What a conference allows is not decided here: it is *spoken*, aft
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from bridge.server import Bridge
     from bridge.sip.messages import IncomingCall
     from dialplan.store import NumberEntry
 
-__all__ = ["Refused", "decide", "overloaded"]
+__all__ = ["REASONS", "Refused", "decide", "overloaded"]
+
+REASONS: Final = (
+    "caller_refused",
+    "no_common_codec",
+    "no_media_port",
+    "number_disabled",
+    "number_limit",
+    "overload",
+    "shutdown",
+    "trunk_limit",
+    "unknown_number",
+)
+"""Words for why a call was not answered, as they stand in the records."""
 
 
 @dataclass(frozen=True, slots=True)

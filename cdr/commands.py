@@ -75,9 +75,9 @@ def sessions(
 @cdr_group.command("legs")
 @_SINCE
 @_UNTIL
-@click.option("--session", metavar="ID", help="Of that conference session.")
+@click.option("--session", metavar="ID", help="Of that conference session; its first digits do.")
 @_CONFERENCE
-@click.option("--caller", metavar="NUMBER", help="Of that caller, in E.164 or as the list has it.")
+@click.option("--caller", metavar="NUMBER", help="Of that caller; the whole number.")
 @click.option("--call", metavar="ID", help="Of that call, as the log names it.")
 @click.option("--open", "still_open", is_flag=True, help="Only those that have not ended.")
 @_LIMIT
@@ -96,7 +96,7 @@ def legs(
 
     Examples:
       dialin cdr legs --open
-      dialin cdr legs --session 6f1c... --reveal
+      dialin cdr legs --session 6f1c2a9e --reveal
       dialin cdr legs --since 2026-03-02T09:00 --json
     """
     names = _names(administration)
@@ -127,7 +127,9 @@ def legs(
         ("RTT ms", "rtt_ms"),
         ("Call", "call"),
     ]
-    show_table(columns, rows, empty="No call has been answered.")
+    asked_for_some = any(value for key, value in narrowed.items() if key not in {"limit", "reveal"})
+    empty = "No such call." if asked_for_some or conference else "No call has been answered."
+    show_table(columns, rows, empty=empty)
 
 
 @cdr_group.command("refused")

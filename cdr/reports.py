@@ -6,6 +6,7 @@ who asked for privacy are shown to nobody, and found by nobody who asks for a nu
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ Context = AdminContext[Vault]
 _log = structlog.get_logger()
 
 _MOST_ROWS: Final = 100_000
+_ID_BEGINNING: Final = re.compile(r"[0-9a-f]{4,32}")
 ERASED: Final = "erased"
 """What stands for the number of somebody who has been forgotten."""
 WITHHELD: Final = "withheld"
@@ -104,7 +106,7 @@ def legs(  # noqa: PLR0913 - what a list may be narrowed down by, all by keyword
         context: Database and vault.
         since: ISO 8601; legs answered at or after it.
         until: ISO 8601; legs answered before it.
-        session: Of that conference session alone.
+        session: Of that conference session alone, by its id or the first digits of that.
         conference: Of that conference alone.
         caller: Of that caller alone, by number.
         call: Of that call alone, by the name that the log gives it.
@@ -125,8 +127,9 @@ def legs(  # noqa: PLR0913 - what a list may be narrowed down by, all by keyword
         wanted = wanted.where(CallLeg.answered_at >= _moment("since", since))
     if until is not None:
         wanted = wanted.where(CallLeg.answered_at < _moment("until", until))
-    if session is not None:
-        wanted = wanted.where(CallLeg.session_id == _id("session", session))
+    within = None if session is None else _id_range("session", session)
+    if within is not None:
+        wanted = wanted.where(CallLeg.session_id.between(*within))
     if conference is not None:
         wanted = wanted.where(ConferenceSession.conference_id == conference)
     if call is not None:
@@ -134,6 +137,8 @@ def legs(  # noqa: PLR0913 - what a list may be narrowed down by, all by keyword
     if still_open:
         wanted = wanted.where(CallLeg.ended_at.is_(None))
     with context.database.reading() as opened:
+        if within is not None:
+            _see_one_session(opened, session, within)
         if caller is not None:
             subject = context.vault.find_subject(opened, caller)
             if subject is None:
@@ -299,13 +304,34 @@ def _moment(name: str, value: str) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def _id(name: str, value: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(value)
-    except (ValueError, TypeError, AttributeError):
+def _id_range(name: str, value: str) -> tuple[uuid.UUID, uuid.UUID]:
+    """Return the least and the greatest id that begin with the digits given."""
+    digits = str(value).replace("-", "").lower()
+    if not _ID_BEGINNING.fullmatch(digits):
         raise ReportError(
-            f"{name} {value!r} is wrong; allowed: an id as the lists show it", exit_code=2
-        ) from None
+            f"{name} {value!r} is wrong; allowed: an id as the lists show it, or at least its "
+            "first four digits",
+            exit_code=2,
+        )
+    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+
+
+def _see_one_session(
+    opened: Session, wanted: str | None, within: tuple[uuid.UUID, uuid.UUID]
+) -> None:
+    """See that the digits given mean one session.
+
+    Raises:
+        ReportError: they mean none, or several.
+    """
+    among = select(ConferenceSession.id).where(ConferenceSession.id.between(*within)).limit(2)
+    found = opened.scalars(among).all()
+    if len(found) != 1:
+        raise ReportError(
+            f"{'no session has' if not found else 'several sessions have'} an id that begins with "
+            f"{wanted!r}",
+            hint="`dialin cdr sessions` lists them.",
+        )
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -28,6 +28,7 @@ import structlog
 from bridge.errors import AlreadyRunning, StartError
 from config.administration import describe
 from config.errors import ExitCode
+from config.logging import bound
 
 __all__ = ["AdminServer", "Perform"]
 
@@ -103,7 +104,8 @@ class AdminServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if not self._admitted(writer):
+            uid = self._admitted(writer)
+            if uid is None:
                 await _answer(writer, _refusal(None, "you may not administer this bridge"))
                 return
             while True:
@@ -114,7 +116,9 @@ class AdminServer:
                     return
                 if not line:
                     return
-                await _answer(writer, await self._request(line))
+                with bound(uid=uid):  # what is revealed and changed is logged with who did it
+                    answer = await self._request(line)
+                await _answer(writer, answer)
         except (ConnectionError, TimeoutError):
             self._log.debug("administrator's connection lost")
         finally:
@@ -122,16 +126,17 @@ class AdminServer:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    def _admitted(self, writer: asyncio.StreamWriter) -> bool:
+    def _admitted(self, writer: asyncio.StreamWriter) -> int | None:
+        """Return the user at the other end, None for one who may not administer."""
         sock = writer.get_extra_info("socket")
         raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
         _pid, uid, gid = CREDENTIALS.unpack(raw)
         if uid in (0, self._owner):
-            return True
+            return int(uid)
         if self._group is not None and (gid == self._group or _in_group(uid, self._group)):
-            return True
+            return int(uid)
         self._log.warning("administrator refused", uid=uid)
-        return False
+        return None
 
     async def _request(self, line: bytes) -> dict[str, Any]:
         request = _parse(line)
@@ -168,8 +173,18 @@ def _refusal(identifier: object, message: str) -> dict[str, Any]:
 
 
 async def _answer(writer: asyncio.StreamWriter, answer: Mapping[str, Any]) -> None:
-    writer.write(json.dumps(answer).encode() + b"\n")
+    writer.write(await asyncio.to_thread(_encoded, answer))
     await asyncio.wait_for(writer.drain(), SLOWEST_READER_S)
+
+
+def _encoded(answer: Mapping[str, Any]) -> bytes:
+    """Encode an answer; a long list row by row, so that calls are not held up meanwhile."""
+    rows = answer.get("result")
+    if not isinstance(rows, list):
+        return json.dumps(answer).encode() + b"\n"
+    # One call of the encoder keeps the interpreter to itself until it has done everything.
+    inside = ", ".join(json.dumps(row) for row in rows)
+    return f'{{"id": {json.dumps(answer["id"])}, "result": [{inside}]}}\n'.encode()
 
 
 def _let_through(folder: Path, group: int, owner: int) -> None:

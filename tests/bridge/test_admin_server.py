@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bridge.admin.server import AdminServer
 from bridge.errors import AdminError, AlreadyRunning, StartError
@@ -24,6 +25,10 @@ async def echo(operation: str, arguments: Mapping[str, Any]) -> object:
     """Carry out one of the operations these tests ask for."""
     if operation == "refuse":
         raise AdminError("that cannot be", "do otherwise")
+    if operation == "who":
+        return await asyncio.to_thread(structlog.contextvars.get_contextvars)
+    if operation == "rows":
+        return [{"row": row, "name": "å"} for row in range(arguments["count"])]
     if operation == "break":
         raise ZeroDivisionError("a secret that must not leave the bridge")
     return {"operation": operation, **arguments}
@@ -104,6 +109,29 @@ def test_refusal_carries_message_hint_and_exit_code(tmp_path: Path) -> None:
             "hint": "do otherwise",
             "exit_code": 1,
         }
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+def test_log_of_what_is_done_knows_who_asked(tmp_path: Path) -> None:
+    """The kernel says who is at the other end; all that is logged meanwhile has it, and then not."""
+
+    async def scene(path: Path) -> None:
+        (answer,) = await ask(path, b'{"id":1,"operation":"who"}')
+        assert answer["result"] == {"uid": os.geteuid()}
+        assert structlog.contextvars.get_contextvars() == {}
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_list_that_is_encoded_row_by_row_is_the_same_list(tmp_path: Path, count: int) -> None:
+    """One line of JSON, with its id."""
+
+    async def scene(path: Path) -> None:
+        request = {"id": [7], "operation": "rows", "arguments": {"count": count}}
+        (answer,) = await ask(path, json.dumps(request).encode())
+        assert answer == {"id": [7], "result": [{"row": n, "name": "å"} for n in range(count)]}
 
     serve(tmp_path / "admin.sock", scene)
 
