@@ -185,7 +185,7 @@ def path() -> Kind[Path]:
             raise ValueError
         return Path(value).expanduser()
 
-    return Kind("a path, relative to the settings file's folder", accept)
+    return Kind("a path; in a file, a relative one begins at the file's folder", accept)
 
 
 def port_range(fewest: int) -> Kind[PortRange]:

@@ -41,6 +41,7 @@ from config.errors import (
     ExitCode,
     UnknownOperation,
 )
+from config.logging import bound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,6 +245,8 @@ class Administration(Generic[V]):
         registry: Registry,
         open_context: Callable[[Settings], AbstractContextManager[AdminContext[V]]],
     ) -> None:
+        self.by_bridge = False
+        """Whether a running bridge performed the last operation, which then is in force."""
         self._load = load
         self.registry = registry
         self._open_context = open_context
@@ -300,6 +303,7 @@ class Administration(Generic[V]):
         Raises:
             ConfigError: It was refused, or could be performed nowhere.
         """
+        self.by_bridge = True
         try:
             return self.ask_bridge(operation, **arguments)
         except BridgeDown:
@@ -316,6 +320,8 @@ class Administration(Generic[V]):
                 with contextlib.suppress(BridgeDown):
                     return self.ask_bridge(operation, **arguments)
                 raise
+            self.by_bridge = False
+            stack.enter_context(bound(uid=os.getuid()))
             context = stack.enter_context(self._open_context(self.settings))
             return perform(self.registry, context, operation, arguments)
 

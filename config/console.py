@@ -22,6 +22,7 @@ from rich.text import Text
 from config.administration import Administration, describe
 
 __all__ = [
+    "NUMBER_OR_NONE",
     "Column",
     "Command",
     "CommandGroup",
@@ -43,6 +44,23 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 Column = tuple[str, str]
 """Heading, and key of the row."""
+
+
+class _NumberOrNone(click.types.IntParamType):
+    """A whole number, or the word "none", which arrives as 0 and takes a limit back."""
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        """Read one."""
+        return 0 if str(value).lower() == "none" else int(super().convert(value, param, ctx))
+
+
+NUMBER_OR_NONE: Final = _NumberOrNone()
+"""The type of options for limits that can be taken back."""
 
 _WIDE: Final = 250
 """Columns where the output is no terminal: nothing is cut off in a pipe."""

@@ -100,7 +100,7 @@ class DataFolder:
     def as_owner(self) -> Iterator[None]:
         """Act as the folder's owner meanwhile; only root needs to change for that.
 
-        Effective ids are those of the whole process: do this in a command, not in the bridge.
+        Effective ids are those of the whole process: begin before there are other threads.
 
         Raises:
             DataFolderError: The folder is absent, or somebody else's.

@@ -7,17 +7,20 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.database import utc_now
 from dialplan._pins import guess_chance, issue, revoke, shown
-from dialplan._values import Context, choice, find_conference, limit, required, text
+from dialplan._values import Context, choice, find_conference, limit_or_none, required, text
 from dialplan.errors import RefusedError
 from dialplan.store import rules_of
 from dialplan.tables import Account, Conference, Number
 
 __all__ = ["CONFERENCE_OPERATIONS", "add_conference"]
+
+_log = structlog.get_logger()
 
 _OPERATOR: Final = "operator"
 """Name of the account that conferences belong to where none is named."""
@@ -32,7 +35,10 @@ _RULES: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
     "end": ("end_rule", lambda value: choice("end", value, ("last_leaves", "host_leaves"))),
     "grace_s": ("grace_s", lambda value: required("grace", value, 0, 3600)),
     "wait_minutes": ("wait_minutes", lambda value: required("wait", value, 1, _WEEK_MINUTES)),
-    "max_minutes": ("max_minutes", lambda value: limit("longest time", value, 1, _WEEK_MINUTES)),
+    "max_minutes": (
+        "max_minutes",
+        lambda value: limit_or_none("longest time", value, 1, _WEEK_MINUTES),
+    ),
     "host_early_minutes": (
         "host_early_minutes",
         lambda value: required("host's early entry", value, 0, 1440),
@@ -94,6 +100,11 @@ def add_conference(
         created_at=utc_now(),
     )
     _set(session, row, {**values, "name": name})
+    if row.closes_at is not None and row.closes_at <= row.created_at:
+        raise RefusedError(
+            f"closes at {values['closes_at']!r} is in the past: nobody could ever enter",
+            exit_code=2,
+        )
     session.add(row)
     session.flush()
     issued = {role: issue(session, context, row, role, pin_length)[1] for role in ("host", "guest")}
@@ -120,9 +131,11 @@ def conference_list(context: Context, *, removed: bool = False) -> list[dict[str
 def conference_show(
     context: Context, conference: int | str, *, reveal: bool = False
 ) -> dict[str, Any]:
-    """Show one conference and its PINs, these in clear only where asked for."""
+    """Show one conference and its PINs, these in clear only where asked for, which is logged."""
     with context.database.reading() as session:
         row = find_conference(session, conference)
+        if reveal:
+            _log.warning("PINs were revealed to an administrator", conference=row.id)
         return {
             **_shown(row),
             "pins": [shown(context.vault, pin, reveal=reveal) for pin in row.pins],

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.database import utc_now
-from dialplan._values import Context, choice, find_conference, limit
+from dialplan._values import Context, choice, find_conference, limit_or_none
 from dialplan.errors import DialplanError, NumberError, RefusedError
 from dialplan.numbers import EXTENSION, KINDS, TelephoneNumber, normalise
 from dialplan.phrases import GREETINGS
@@ -137,7 +137,7 @@ def _set(session: Session, context: Context, row: Number, values: dict[str, obje
             case "greeting":
                 row.greeting = None if value is None else choice("greeting", value, GREETINGS)
             case "call_limit":
-                row.call_limit = limit("call limit", value, 1, _MOST_CALLS)
+                row.call_limit = limit_or_none("call limit", value, 1, _MOST_CALLS)
             case "conference":
                 bound = find_conference(session, value) if value else None
                 row.conference_id = None if bound is None else bound.id

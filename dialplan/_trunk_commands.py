@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from config.administration import Administration
 from config.console import (
+    NUMBER_OR_NONE,
     CommandGroup,
     json_option,
     pass_administration,
@@ -18,6 +20,9 @@ from config.console import (
 )
 
 __all__ = ["trunk_group"]
+
+_WIDEST: Final = 8
+"""Prefix length of the widest network that one operator may have."""
 
 
 @click.group("trunk", cls=CommandGroup)
@@ -60,7 +65,7 @@ def trunk_group() -> None:
     show_default=True,
     help="Believe its P-Asserted-Identity.",
 )
-@click.option("--call-limit", type=int, metavar="N", help="Calls at once.")
+@click.option("--call-limit", type=NUMBER_OR_NONE, metavar="N", help='Calls at once, or "none".')
 @click.option(
     "--refuse-status",
     type=int,
@@ -78,12 +83,13 @@ def trunk_add(
     as_json: bool,
     **values: Any,  # noqa: ANN401 - handed on as click checked it
 ) -> None:
-    """Add a trunk, known by address or by digest. Passwords are asked for, or read from a pipe.
+    r"""Add a trunk, known by address or by digest. Passwords are asked for, or read from a pipe.
 
     Examples:
       dialin trunk add carrier --address 192.0.2.0/28
       dialin trunk add office --digest-user pbx
-      dialin trunk add provider --address 198.51.100.7 --register sip.example.net
+      dialin trunk add provider --address 198.51.100.7 \
+        --register sip.example.net --register-user 46101234567
     """
     values["addresses"] = list(values["addresses"])
     if values["digest_user"]:
@@ -94,10 +100,18 @@ def trunk_add(
         values["register_password"] = _password("Registration password")
     given = {key: value for key, value in values.items() if value is not None}
     added = administration.perform("trunk.add", name=name, **given)
+    for address in added["addresses"]:
+        if ipaddress.IPv4Network(address).prefixlen < _WIDEST:
+            click.echo(
+                f"{address} admits whoever can reach the bridge from there, and believes what they "
+                "say of themselves; a carrier has narrower networks.",
+                err=True,
+            )
     if as_json:
         show_json(added)
         return
-    click.echo(f"Added trunk {added['name']}. Its calls are taken from now on.")
+    since = "from now on" if administration.by_bridge else "once the bridge runs"
+    click.echo(f"Added trunk {added['name']}. Its calls are taken {since}.")
     show_record(added)
 
 
@@ -105,7 +119,11 @@ def trunk_add(
 @json_option
 @pass_administration
 def trunk_list(administration: Administration[Any], /, *, as_json: bool) -> None:
-    """List trunks; passwords are never shown."""
+    """List trunks; passwords are never shown.
+
+    Example:
+      dialin trunk list
+    """
     rows = administration.perform("trunk.list")
     if as_json:
         show_json(rows)
@@ -127,7 +145,11 @@ def trunk_list(administration: Administration[Any], /, *, as_json: bool) -> None
 @json_option
 @pass_administration
 def trunk_show(administration: Administration[Any], /, name: str, *, as_json: bool) -> None:
-    """Show one trunk; passwords are never shown."""
+    """Show one trunk; passwords are never shown.
+
+    Example:
+      dialin trunk show carrier
+    """
     found = administration.perform("trunk.show", name=name)
     if as_json:
         show_json(found)
@@ -139,7 +161,11 @@ def trunk_show(administration: Administration[Any], /, name: str, *, as_json: bo
 @click.argument("name")
 @pass_administration
 def trunk_remove(administration: Administration[Any], /, name: str) -> None:
-    """Remove a trunk; calls that run go on, records stay."""
+    """Remove a trunk; calls that run go on, records stay.
+
+    Example:
+      dialin trunk remove carrier
+    """
     removed = administration.perform("trunk.remove", name=name)
     click.echo(f"Removed trunk {removed['removed']}.")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select
 
 from config.database import utc_now
-from dialplan._values import Context, choice, limit, required, text
+from dialplan._values import Context, choice, limit_or_none, required, text
 from dialplan.errors import RefusedError
 from dialplan.tables import Trunk
 
@@ -58,7 +58,7 @@ def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
         register_expires_s=required("expiry", register_expires_s, 60, 86400),
         register_transport=choice("transport", register_transport, ("udp", "tcp")),
         asserts_identity=bool(asserts_identity),
-        call_limit=limit("call limit", call_limit, 1, 20000),
+        call_limit=limit_or_none("call limit", call_limit, 1, 20000),
         refuse_status=required("refuse status", refuse_status, 480, 606),
         created_at=utc_now(),
     )

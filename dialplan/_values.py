@@ -12,7 +12,7 @@ from dialplan.errors import RefusedError
 from dialplan.tables import Conference
 from privacy.vault import Vault
 
-__all__ = ["Context", "choice", "find_conference", "limit", "required", "text"]
+__all__ = ["Context", "choice", "find_conference", "limit", "limit_or_none", "required", "text"]
 
 Context = AdminContext[Vault]
 
@@ -35,6 +35,11 @@ def limit(what: str, value: object, low: int, high: int) -> int | None:
             f"{what} {value!r} is wrong; allowed: a whole number from {low} to {high}", exit_code=2
         )
     return value
+
+
+def limit_or_none(what: str, value: object, low: int, high: int) -> int | None:
+    """Return a whole number from ``low`` to ``high``; None for 0, which takes a limit back."""
+    return limit(what, None if value == 0 and value is not False else value, low, high)
 
 
 def required(what: str, value: object, low: int, high: int) -> int:

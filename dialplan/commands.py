@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -9,6 +10,7 @@ import click
 
 from config.administration import Administration
 from config.console import (
+    NUMBER_OR_NONE,
     CommandGroup,
     json_option,
     pass_administration,
@@ -29,6 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     """Leave out what was not given on the command line."""
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _changes(values: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given on the command line, which must be something."""
+    given = _given(values)
+    if not given:
+        raise click.UsageError("nothing to change: give at least one option")
+    return given
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -54,7 +64,9 @@ _number_options = _options(
         metavar="NAME",
         help='Conference that callers enter without a PIN, if it allows that; "" for none.',
     ),
-    click.option("--call-limit", type=int, metavar="N", help="Calls at once."),
+    click.option(
+        "--call-limit", type=NUMBER_OR_NONE, metavar="N", help='Calls at once, or "none".'
+    ),
     click.option(
         "--refuse-anonymous/--accept-anonymous",
         "refuses_anonymous",
@@ -108,10 +120,11 @@ def number_change(
 ) -> None:
     """Change what is said about a number; what is not given stays.
 
-    Example:
+    Examples:
       dialin number change +46101234567 --language en --call-limit 50
+      dialin number change +46101234567 --call-limit none
     """
-    changed = administration.perform("number.change", number=number, **_given(values))
+    changed = administration.perform("number.change", number=number, **_changes(values))
     _show_one(changed, as_json=as_json, done=f"Changed {changed['number']}.")
 
 
@@ -119,7 +132,11 @@ def number_change(
 @click.argument("number")
 @pass_administration
 def number_enable(administration: Administration[Any], /, number: str) -> None:
-    """Let a disabled number answer calls again."""
+    """Let a disabled number answer calls again.
+
+    Example:
+      dialin number enable +46101234567
+    """
     changed = administration.perform("number.change", number=number, enabled=True)
     click.echo(f"{changed['number']} answers calls.")
 
@@ -128,7 +145,11 @@ def number_enable(administration: Administration[Any], /, number: str) -> None:
 @click.argument("number")
 @pass_administration
 def number_disable(administration: Administration[Any], /, number: str) -> None:
-    """Answer no more calls to a number (480); those that run go on."""
+    """Answer no more calls to a number (480); those that run go on.
+
+    Example:
+      dialin number disable +46101234567
+    """
     changed = administration.perform("number.change", number=number, enabled=False)
     click.echo(f"{changed['number']} answers no more calls; `dialin number enable` reverses it.")
 
@@ -137,7 +158,12 @@ def number_disable(administration: Administration[Any], /, number: str) -> None:
 @json_option
 @pass_administration
 def number_list(administration: Administration[Any], /, *, as_json: bool) -> None:
-    """List all numbers."""
+    """List all numbers.
+
+    Examples:
+      dialin number list
+      dialin number list --json
+    """
     rows = administration.perform("number.list")
     if as_json:
         show_json(rows)
@@ -155,7 +181,11 @@ def number_list(administration: Administration[Any], /, *, as_json: bool) -> Non
 @json_option
 @pass_administration
 def number_show(administration: Administration[Any], /, number: str, *, as_json: bool) -> None:
-    """Show one number."""
+    """Show one number.
+
+    Example:
+      dialin number show +46101234567
+    """
     _show_one(administration.perform("number.show", number=number), as_json=as_json)
 
 
@@ -163,7 +193,11 @@ def number_show(administration: Administration[Any], /, number: str, *, as_json:
 @click.argument("number")
 @pass_administration
 def number_remove(administration: Administration[Any], /, number: str) -> None:
-    """Remove a number; calls that run go on, records stay."""
+    """Remove a number; calls that run go on, records stay.
+
+    Example:
+      dialin number remove +46101234567
+    """
     removed = administration.perform("number.remove", number=number)
     click.echo(f"Removed {removed['removed']}.")
 
@@ -182,7 +216,13 @@ _conference_options = _options(
         "--grace", "grace_s", type=int, metavar="S", help="Seconds for a host to come back."
     ),
     click.option("--wait", "wait_minutes", type=int, metavar="MIN", help="Longest wait for it."),
-    click.option("--max-length", "max_minutes", type=int, metavar="MIN", help="Longest time."),
+    click.option(
+        "--max-length",
+        "max_minutes",
+        type=NUMBER_OR_NONE,
+        metavar="MIN",
+        help='Longest time, or "none".',
+    ),
     click.option("--opens", "opens_at", metavar="TIME", help='ISO 8601; "" for always open.'),
     click.option("--closes", "closes_at", metavar="TIME", help='ISO 8601; "" for open-ended.'),
     click.option("--time-zone", metavar="ZONE", help="Of these times and of what is spoken."),
@@ -259,7 +299,7 @@ def conference_change(
       dialin conference change "Board" --capacity 30
       dialin conference change 2 --opens "" --closes ""
     """
-    changed = administration.perform("conference.change", conference=conference, **_given(values))
+    changed = administration.perform("conference.change", conference=conference, **_changes(values))
     _show_one(changed, as_json=as_json, done=f"Changed {printable(changed['name'])}.")
 
 
@@ -270,7 +310,12 @@ def conference_change(
 def conference_list(
     administration: Administration[Any], /, *, removed: bool, as_json: bool
 ) -> None:
-    """List conferences."""
+    """List conferences.
+
+    Examples:
+      dialin conference list
+      dialin conference list --removed --json
+    """
     rows = administration.perform("conference.list", removed=removed)
     if as_json:
         show_json(rows)
@@ -290,7 +335,12 @@ def conference_list(
 def conference_show(
     administration: Administration[Any], /, conference: str, *, reveal: bool, as_json: bool
 ) -> None:
-    """Show CONFERENCE (name or id) and its PINs, masked unless --reveal."""
+    """Show CONFERENCE (name or id) and its PINs, masked unless --reveal.
+
+    Examples:
+      dialin conference show "Board"
+      dialin conference show "Board" --reveal
+    """
     found = administration.perform("conference.show", conference=conference, reveal=reveal)
     if as_json:
         show_json(found)
@@ -309,10 +359,15 @@ def conference_show(
 def conference_remove(
     administration: Administration[Any], /, conference: str, *, yes: bool
 ) -> None:
-    """Remove CONFERENCE (name or id): its PINs are revoked, its records stay."""
+    """Remove CONFERENCE (name or id): its PINs are revoked, its records stay.
+
+    Examples:
+      dialin conference remove "Board"
+      dialin conference remove "Board" --yes
+    """
     if not yes:
         found = administration.perform("conference.show", conference=conference)
-        click.confirm(f"Remove {printable(found['name'])} and revoke its PINs?", abort=True)
+        _confirm(f"Remove {printable(found['name'])} and revoke its PINs?")
     removed = administration.perform("conference.remove", conference=conference)
     click.echo(f"Removed {printable(removed['removed'])}; its PINs are revoked.")
 
@@ -396,9 +451,23 @@ def pin_invite(
 @click.argument("pin", type=int, metavar="ID")
 @pass_administration
 def pin_revoke(administration: Administration[Any], /, pin: int) -> None:
-    """Revoke one PIN or code, by the id that `conference show` lists."""
+    """Revoke one PIN or code, by the id that `conference show` lists.
+
+    Example:
+      dialin pin revoke 3
+    """
     administration.perform("pin.revoke", pin=pin)
     click.echo(f"PIN {pin} is revoked.")
+
+
+def _confirm(question: str) -> None:
+    """Ask before what cannot be taken back."""
+    try:
+        click.confirm(question, abort=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise click.UsageError("nothing was removed: nobody said yes; --yes asks nobody") from None
 
 
 def _show_one(record: dict[str, Any], *, as_json: bool, done: str = "") -> None:

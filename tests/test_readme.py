@@ -76,7 +76,7 @@ def test_readme_names_no_option_that_is_not_there() -> None:
     unknown = []
     for words in lines_naming_dialin():
         path, command = resolve(words)
-        known = {"--help"}
+        known = {"--help", "--data", "--config"}
         for parameter in command.params:
             known.update(parameter.opts, parameter.secondary_opts)
         given = {word.partition("=")[0] for word in words if word.startswith("--")}

@@ -75,6 +75,7 @@ def test_run_help_names_every_option() -> None:
         (["--port", "65536"], "1 to 65535"),
         (["--port=sip"], "1 to 65535"),
         (["--data", ""], "name a folder"),
+        (["--install", "--port", "5070"], "--port is of no use with --install"),
     ],
 )
 def test_run_refuses_wrong_arguments(arguments: list[str], said: str) -> None:

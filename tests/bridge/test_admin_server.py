@@ -114,7 +114,7 @@ def test_refusal_carries_message_hint_and_exit_code(tmp_path: Path) -> None:
 
 
 def test_log_of_what_is_done_knows_who_asked(tmp_path: Path) -> None:
-    """The kernel says who is at the other end; all that is logged meanwhile has it, and then not."""
+    """The kernel says who is at the other end; what is logged meanwhile has it."""
 
     async def scene(path: Path) -> None:
         (answer,) = await ask(path, b'{"id":1,"operation":"who"}')

@@ -19,7 +19,7 @@ REFUSED: list[tuple[tuple[str, ...], int, str]] = [
     (("--address", "192.0.2.1/28"), 2, "Did you mean 192.0.2.0/28?"),
     (("--address", "2001:db8::1"), 2, "IPv4"),
     ((), 2, "admits nobody"),
-    (("--address", "192.0.2.7", "--call-limit", "0"), 2, "call limit 0 is wrong"),
+    (("--address", "192.0.2.7", "--call-limit", "-1"), 2, "call limit -1 is wrong"),
     (("--address", "192.0.2.7", "--refuse-status", "200"), 2, "from 480 to 606"),
     (("--address", "192.0.2.7", "--register-user", "me"), 2, "something is missing"),
     (
