@@ -13,7 +13,6 @@ journal, which waits for the database instead of the call.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 from collections import Counter
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from bridge.sip.endpoint import SipEndpoint
     from bridge.supervisor import MediaSupervisor
     from bridge.traces import Traces
+    from config.pseudonyms import Pseudonym
     from config.settings import Settings
     from dialplan.phrases import Phrase
     from dialplan.prompts.bank import Bank
@@ -176,7 +176,9 @@ class Bridge:
                 media.rtp_ports.high,
             )
         except (PortsExhausted, DescriptorsExhausted, OSError) as error:
-            self._log.error("no media port", problem=type(error).__name__)
+            self._log.error(
+                "no media port", problem=type(error).__name__, call=self._call_name(incoming)
+            )
             self._refuse(incoming, admission.overloaded(incoming, self, "no_media_port"))
             return
         call = Call(self, incoming, verdict, pair, next(self._numbers))
@@ -190,10 +192,18 @@ class Bridge:
     def _refuse(self, incoming: IncomingCall, verdict: admission.Refused) -> None:
         self.counters[f"refused_{verdict.reason}"] += 1
         self._log.info(
-            "call refused", reason=verdict.reason, status=verdict.status, trunk=incoming.trunk
+            "call refused",
+            reason=verdict.reason,
+            status=verdict.status,
+            trunk=incoming.trunk,
+            call=self._call_name(incoming),
         )
         self.records.refused_call(incoming, verdict)
         self.sip.refuse(incoming.call, verdict.status, retry_after=verdict.retry_after)
+
+    def _call_name(self, incoming: IncomingCall) -> Pseudonym:
+        """Return what the log calls a call that is not, or not yet, one of ours."""
+        return self.vault.pseudonym("call", incoming.call_id)
 
     # -- events from media ----------------------------------------------------------------------
 
@@ -358,22 +368,31 @@ class Bridge:
                 running.entry = entry
                 running.change(entry.rules)
 
-    async def close_calls(self) -> None:
-        """Say goodbye, hang up, and wait until every record is closed."""
+    async def close_calls(self, impatient: asyncio.Event | None = None) -> None:
+        """Say goodbye, hang up, and wait until every record is closed.
+
+        Args:
+            impatient: set when goodbye is not to be waited for any longer.
+        """
         self.stopping = True
         for running in list(self.conferences.values()):
             running.end("shutdown")
         for call in list(self.calls.values()):
             if call.conference is None:
                 call.close_politely("shutdown")
-        await self._calls_gone(GOODBYE_S)
+        await self._calls_gone(GOODBYE_S, impatient)
         for call in list(self.calls.values()):
             call.hang_up("shutdown")
         await self._calls_gone(FAREWELL_S)
 
-    async def _calls_gone(self, seconds: float) -> None:
-        """Wait until the last call is forgotten, but not for ever."""
-        if self.calls:
-            self._empty.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), seconds)
+    async def _calls_gone(self, seconds: float, impatient: asyncio.Event | None = None) -> None:
+        """Wait until the last call is forgotten, but not for ever, nor against somebody's will."""
+        if not self.calls:
+            return
+        self._empty.clear()
+        waiting = [asyncio.ensure_future(self._empty.wait())]
+        if impatient is not None:
+            waiting.append(asyncio.ensure_future(impatient.wait()))
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()

@@ -158,6 +158,7 @@ def refused(administration: Administration[Any], /, *, as_json: bool, **narrowed
         ("Caller", "caller"),
         ("Dialled", "dialled"),
         ("Trunk", "trunk"),
+        ("Call", "call"),
     ]
     show_table(columns, rows, empty="Nothing has been refused.")
 

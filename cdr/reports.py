@@ -232,9 +232,11 @@ def refused(
     if reason is not None:
         wanted = wanted.where(RefusedAttempt.reason == reason)
     with context.database.reading() as session:
-        found = [(row, _caller_of(row, leg)) for row, leg in session.execute(wanted)]
-        people = [of.subject_id for _, of in found if not of.caller_privacy]
-        people += [row.dialled_subject_id for row, _ in found]
+        found: list[tuple[RefusedAttempt, CallLeg | None, CallLeg | RefusedAttempt]] = [
+            (row, leg, _caller_of(row, leg)) for row, leg in session.execute(wanted)
+        ]
+        people = [of.subject_id for _, _, of in found if not of.caller_privacy]
+        people += [row.dialled_subject_id for row, _, _ in found]
         shown = _numbers(context, session, people, reveal=reveal)
         return [
             {
@@ -243,6 +245,7 @@ def refused(
                 "reason": row.reason,
                 "sip_status": row.sip_status,
                 "leg": None if row.leg_id is None else str(row.leg_id),
+                "call": None if leg is None else leg.call_pseudonym,
                 "conference": row.conference_id,
                 "caller": WITHHELD if of.caller_privacy else shown(of.subject_id),
                 "caller_asserted": of.caller_asserted,
@@ -251,7 +254,7 @@ def refused(
                 "trunk": of.trunk,
                 "transport": row.transport,
             }
-            for row, of in found
+            for row, leg, of in found
         ]
 
 

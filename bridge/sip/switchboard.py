@@ -306,7 +306,7 @@ class Switchboard:
         except (BadDescriptionError, PjError) as fault:
             session.phase = "waiting"
             self._count_fault("no_common_codec")
-            log.info("sip answer refused", error=type(fault).__name__)
+            log.info("sip answer refused", error=type(fault).__name__, call_id=session.call_id)
             self._refuse(session, 488, "no_common_codec")
             return
         if accepted:
