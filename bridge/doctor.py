@@ -124,6 +124,57 @@ def _bridge(live: dict[str, Any] | None) -> Iterator[Finding]:
             f"{lost} packets lost by the bridge since it started",
             "The machine was too busy or too slow for moments; see the tick in `dialin status`.",
         )
+    yield from _records(live["records"])
+    yield from _registrations(live["registrations"])
+    sources = live["sip"]["sources_rejected"]
+    yield Finding(
+        "sources rejected",
+        "ok",
+        f"{sources} in the last 24 hours",
+        "If calls are missing: `dialin trunk rejected` lists them, with what would admit each."
+        if sources
+        else "",
+    )
+
+
+def _records(records: dict[str, Any]) -> Iterator[Finding]:
+    """Call detail records that are not in the database yet, or never will be."""
+    waiting, gone = records["waiting"], records["dropped"] + records["failed"]
+    if gone:
+        yield Finding(
+            "records",
+            "fault",
+            f"{gone} could not be kept since the bridge started, {waiting} wait",
+            "The log says why; see to the database and its disk. Widen records.journal_mib for long"
+            " interruptions.",
+        )
+    elif records["writing_to"] != "database":
+        yield Finding(
+            "records",
+            "fault",
+            f"go to the {records['writing_to']}, {waiting} wait: the database cannot be written",
+            "Calls go on. Make room on its disk, and see who holds a lock on it; they catch up.",
+        )
+    else:
+        yield Finding("records", "ok", f"go to the database, {waiting} wait")
+
+
+def _registrations(registrations: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Providers whose calls do not reach us, because they do not know where we are."""
+    for each in registrations:
+        trunk, state, status = each["trunk"], each["state"], each["status"]
+        if state == "registered":
+            yield Finding("registration", "ok", f"{trunk} is registered")
+            continue
+        said = f"answered {status}" if status else "no answer"
+        yield Finding(
+            "registration",
+            "fault",
+            f"{trunk}: {state} ({said})",
+            "Check user and password: remove the trunk and add it again."
+            if state == "refused"
+            else f"Is the provider reached? dialin trunk test {trunk}",
+        )
 
 
 def _sip_ports(settings: Settings, live: dict[str, Any] | None) -> Iterator[Finding]:
@@ -138,27 +189,51 @@ def _sip_ports(settings: Settings, live: dict[str, Any] | None) -> Iterator[Find
         problem = _bind_problem(bind_ip, port, kind)
         if problem is None:
             yield Finding("SIP port", "ok", f"{name} {bind_ip}:{port} is free")
+        elif problem == errno.EADDRNOTAVAIL:
+            yield _foreign_address("SIP port", "sip.bind_ip", bind_ip)
+        elif problem == errno.EADDRINUSE:
+            yield Finding(
+                "SIP port",
+                "fault",
+                f"{name} {bind_ip}:{port} is taken",
+                f"Find who holds it (ss -lnp 'sport = :{port}'), or set sip.port to another.",
+            )
         else:
             yield Finding(
                 "SIP port",
                 "fault",
-                f"{name} {bind_ip}:{port}: {problem}",
-                f"Find who holds it (ss -lnp 'sport = :{port}'), or set sip.port to another.",
+                f"{name} {bind_ip}:{port}: {os.strerror(problem)}",
+                "Ports below 1024 are the system's; set sip.port to another, or run doctor as the"
+                " user that the bridge runs as.",
             )
 
 
-def _bind_problem(ip: str, port: int, kind: socket.SocketKind) -> str | None:
+def _foreign_address(check: str, key: str, address: str) -> Finding:
+    return Finding(
+        check,
+        "fault",
+        f"{key} is {address}, which is no address of this machine",
+        "`ip -4 address` lists those there are; the address that NAT shows the world belongs into"
+        " sip.public_address.",
+    )
+
+
+def _bind_problem(ip: str, port: int, kind: socket.SocketKind) -> int | None:
+    """Return the error number of binding, None where it works."""
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((ip, port))
         except OSError as error:
-            return "is taken" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            return error.errno
     return None
 
 
 def _media_ports(settings: Settings) -> Iterator[Finding]:
+    media_ip = settings.media.bind_ip
+    if media_ip is not None and _bind_problem(media_ip, 0, socket.SOCK_DGRAM):
+        yield _foreign_address("RTP ports", "media.bind_ip", media_ip)
     ports = settings.media.rtp_ports
     pairs = (ports.high - ports.low + 1) // 2
     if pairs < settings.limits.calls:

@@ -49,6 +49,7 @@ async def status(bridge: Bridge) -> dict[str, Any]:
             "port": bridge.sip.port,
             "counters": dict(sip.counters),
             "gauges": dict(sip.gauges),
+            "sources_rejected": len({each.source for each in bridge.sip.rejections()}),
             "tcp": {
                 "connections": room.connections,
                 "limit": room.limit,

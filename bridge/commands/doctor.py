@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import Any, Final
 
 import click
@@ -11,13 +12,23 @@ from rich.text import Text
 
 from bridge.doctor import Finding, examine, examine_machine
 from config.administration import Administration, describe
-from config.console import Command, json_option, pass_administration, show_json, stdout
+from config.console import (
+    Command,
+    json_option,
+    pass_administration,
+    printable,
+    show_json,
+    stdout,
+)
 from config.errors import AdministrationError, BridgeDown
 
 __all__ = ["doctor"]
 
 ANSWER_S: Final = 5.0
 """A bridge that takes longer to say how it is, is not well."""
+
+NAMED_AT_MOST: Final = 8
+"""Conferences with short PINs that are named; there may be thousands."""
 
 STYLES: Final = {"ok": "green", "warning": "yellow", "fault": "bold red"}
 
@@ -77,8 +88,11 @@ def _data(administration: Administration[Any]) -> list[Finding]:
     found = [Finding("database and keys", "ok", "the database and the vault open")]
     chance, count = float(guessing["chance"]), int(guessing["pins"])
     text = f"{count} PINs; 10,000 guesses find a room with a chance of {chance:.2%}"
-    if chance >= guessing["most"]:
-        advice = "Reset the short ones: dialin pin reset CONFERENCE."
+    guessable = [str(name) for name in guessing["guessable"]]
+    if guessable:
+        named = ", ".join(shlex.quote(name) for name in guessable[:NAMED_AT_MOST])
+        more = f" and {len(guessable) - NAMED_AT_MOST} more" if guessable[NAMED_AT_MOST:] else ""
+        advice = f"Reset the short ones (dialin pin reset CONFERENCE): {named}{more}"
         return [*found, Finding("PINs", "warning", text, advice)]
     return [*found, Finding("PINs", "ok", text)]
 
@@ -89,8 +103,8 @@ def _print(findings: list[Finding]) -> None:
         table.add_row(
             Text(finding.verdict, style=STYLES[finding.verdict]),
             Text(finding.check),
-            Text(finding.text),
+            Text(printable(finding.text)),
         )
         if finding.advice:
-            table.add_row("", "", Text(finding.advice, style="italic"))
+            table.add_row("", "", Text(printable(finding.advice), style="italic"))
     stdout().print(table)

@@ -22,8 +22,11 @@ LIVE: dict[str, Any] = {
     "calls": 3,
     "conferences": 1,
     "media": {"replaced": 0, "lost_by_bridge": 0},
+    "records": {"writing_to": "database", "waiting": 0, "written": 9, "dropped": 0, "failed": 0},
+    "registrations": [],
     "sip": {
         "port": 5060,
+        "sources_rejected": 0,
         "tcp": {
             "connections": 2,
             "limit": 1000,
@@ -121,3 +124,55 @@ def test_pjsip_build_is_named(tmp_path: Path) -> None:
     (finding,) = found(Settings(data_dir=tmp_path), "PJSIP")
     assert finding.verdict == "ok"
     assert "2.15.1" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ({"writing_to": "journal", "waiting": 12}, "go to the journal, 12 wait"),
+        ({"writing_to": "memory", "waiting": 12}, "go to the memory, 12 wait"),
+        ({"dropped": 3, "failed": 1}, "4 could not be kept"),
+    ],
+)
+def test_records_that_wait_or_are_lost_are_a_fault(
+    tmp_path: Path, records: dict[str, Any], words: str
+) -> None:
+    """Calls go on, so that nobody would notice."""
+    live = {**LIVE, "records": {**LIVE["records"], **records}}
+    (finding,) = found(Settings(data_dir=tmp_path), "records", live)
+    assert finding.verdict == "fault"
+    assert words in finding.text
+    assert found(Settings(data_dir=tmp_path), "records", LIVE)[0].verdict == "ok"
+
+
+def test_registration_that_does_not_stand_is_a_fault(tmp_path: Path) -> None:
+    """A provider that does not know where we are sends no calls."""
+    rows = [
+        {"trunk": "one", "state": "registered", "status": 200, "expires_s": 300},
+        {"trunk": "two", "state": "refused", "status": 403, "expires_s": None},
+        {"trunk": "three", "state": "trying", "status": None, "expires_s": None},
+    ]
+    findings = found(Settings(data_dir=tmp_path), "registration", {**LIVE, "registrations": rows})
+    assert [finding.verdict for finding in findings] == ["ok", "fault", "fault"]
+    assert "answered 403" in findings[1].text
+    assert "password" in findings[1].advice
+    assert "dialin trunk test three" in findings[2].advice
+
+
+def test_sources_that_were_turned_away_are_counted(tmp_path: Path) -> None:
+    """A carrier's new address is the commonest fault of all; strangers from everywhere are none."""
+    live = {**LIVE, "sip": {**LIVE["sip"], "sources_rejected": 5}}
+    (finding,) = found(Settings(data_dir=tmp_path), "sources rejected", live)
+    assert finding.verdict == "ok"
+    assert "5 in the last 24 hours" in finding.text
+    assert "dialin trunk rejected" in finding.advice
+
+
+def test_address_of_another_machine_is_named_with_its_key(tmp_path: Path) -> None:
+    """RFC 5737's address is nobody's: no port of it is taken, and no sound comes out of it."""
+    sip = Settings(data_dir=tmp_path, sip=SipSettings(bind_ip="192.0.2.1", port=0))
+    for finding in found(sip, "SIP port"):
+        assert finding.verdict == "fault"
+        assert "sip.bind_ip is 192.0.2.1" in finding.text
+    media = Settings(data_dir=tmp_path, media=MediaSettings(bind_ip="192.0.2.1"))
+    assert "media.bind_ip is 192.0.2.1" in found(media, "RTP ports")[0].text

@@ -89,3 +89,15 @@ def test_one_who_may_not_ask_is_told_so(office: Office) -> None:
     (bridge,) = checks(found, "bridge")
     assert "you may not administer it" in bridge["text"]
     assert "admin.group" in bridge["advice"]
+
+
+def test_conferences_with_short_pins_are_named(office: Office) -> None:
+    """And no others: which to reset is the question."""
+    office.environment["DIALIN_SIP__PORT"] = "0"
+    for name, length in (("Short & sweet", "8"), ("Long", "12")):
+        office.ask("conference", "add", name, "--pin-length", length)
+    (finding,) = checks(examined(office), "PINs")
+    assert finding["verdict"] == "warning"
+    assert finding["advice"].endswith("(dialin pin reset CONFERENCE): 'Short & sweet'")
+    office.ask("pin", "reset", "Short & sweet")
+    assert checks(examined(office), "PINs")[0]["verdict"] == "ok"
