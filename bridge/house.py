@@ -47,7 +47,7 @@ SWEEP_S: Final = 5.0
 async def serve(
     context: AdminContext[Vault], settings: Settings, on_ready: Callable[[Bridge], None]
 ) -> None:
-    """Run the bridge until it is told to end.
+    """Run the bridge until it is told to end; told a second time, it says no goodbye.
 
     Args:
         context: database and vault, open, the data folder locked.
@@ -62,8 +62,15 @@ async def serve(
     raise_descriptor_limit()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
+    impatient = asyncio.Event()
+
+    def end() -> None:
+        (impatient if ended.is_set() else ended).set()
+
+    # SIGHUP: a terminal that went away, with an ssh connection, is no reason to cut callers off.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            loop.add_signal_handler(number, end)
     async with _running(context, settings) as bridge:
         log.info("bridge ready", port=bridge.sip.port, **bridge.directory.sizes())
         on_ready(bridge)
@@ -71,7 +78,7 @@ async def serve(
         bridge.failed.add_done_callback(lambda _why: ended.set())
         await ended.wait()
         log.info("bridge stops", calls=len(bridge.calls))
-        await bridge.close_calls()
+        await bridge.close_calls(impatient)
     log.info("bridge stopped")
     if bridge.failed.done():
         raise StartError(bridge.failed.result(), "The log above says more; start it again.")

@@ -49,7 +49,7 @@ def serve(
 
     What is missing of the data folder is created first: database, master key, key store. The log
     goes to standard error. An interrupt says goodbye to callers, hangs up, closes every record and
-    leaves no process behind.
+    leaves no process behind; a second one leaves out the goodbye.
 
     Examples:
       dialin serve

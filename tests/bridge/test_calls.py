@@ -464,6 +464,25 @@ def test_hanging_up_without_sip_ends_the_call_all_the_same(tmp_path: Path) -> No
     perform(tmp_path, scene, settings=settings(tmp_path))
 
 
+def test_shutdown_in_a_hurry_waits_for_no_goodbye(tmp_path: Path) -> None:
+    """A second Ctrl-C: whoever still listens to the goodbye gets their BYE now."""
+
+    async def scene(stage: Stage) -> None:
+        call, _ = await enter(stage, stage.guest_pin)
+        impatient = asyncio.Event()
+        closing = asyncio.create_task(stage.bridge.close_calls(impatient))
+        await asyncio.sleep(0.05)
+        assert "hangup" not in stage.sip.verbs(call)
+        impatient.set()
+        await asyncio.sleep(0.05)
+        assert "hangup" in stage.sip.verbs(call)
+        stage.end(call, by="bridge")
+        await closing
+        assert stage.bridge.calls == {}
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
 def test_wrong_pin_is_recorded_and_not_told_apart(tmp_path: Path) -> None:
     """An unknown PIN writes a refused attempt that names the leg and no digit."""
 

@@ -1,8 +1,11 @@
 """Starting and ending: what the house does beside its parts."""
 
 import asyncio
+import contextlib
 import gc
-from collections.abc import Callable, Iterator
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -124,3 +127,75 @@ def test_the_door_opens_with_its_trunks(tmp_path: Path, quiet_house: None, colle
     """Not one datagram is judged as if there were no trunk, when every private source may call."""
     run(tmp_path / "data", lambda _bridge: None)
     assert _Door.opened_with == ["carrier"]
+
+
+class Doorkeeper:
+    """What the house needs of a bridge: that it can be ended, politely or at once."""
+
+    def __init__(self) -> None:
+        self.sip = SimpleNamespace(port=5060)
+        self.directory = SimpleNamespace(sizes=dict)
+        self.calls: dict[int, object] = {}
+        self.failed = asyncio.get_running_loop().create_future()
+        self.ended: list[str] = []
+
+    async def close_calls(self, impatient: asyncio.Event) -> None:
+        """Say goodbye until nobody has patience any longer."""
+        self.ended.append("goodbye")
+        await asyncio.wait_for(impatient.wait(), 10)
+        self.ended.append("at once")
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_politely_and_a_second_one_at_once(
+    first: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that went away is no reason to cut callers off; a second Ctrl-C is meant."""
+    said: list[list[str]] = []
+
+    @contextlib.asynccontextmanager
+    async def running(_context: object, _settings: object) -> AsyncIterator[Doorkeeper]:
+        keeper = Doorkeeper()
+        yield keeper
+        said.append(keeper.ended)
+
+    def ready(_bridge: object) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, os.kill, os.getpid(), first)
+        loop.call_later(0.2, os.kill, os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(house, "_running", running)
+    monkeypatch.setattr(house, "leave_out_of_collections", lambda: None)
+    monkeypatch.setattr(house, "raise_descriptor_limit", lambda: None)
+    served: Any = house.serve
+    asyncio.run(served(None, None, ready))
+    assert said == [["goodbye", "at once"]]
+
+
+def test_hang_up_of_a_terminal_is_ignored_under_nohup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever started it so wants it to outlive the terminal."""
+
+    @contextlib.asynccontextmanager
+    async def running(_context: object, _settings: object) -> AsyncIterator[Doorkeeper]:
+        yield Doorkeeper()
+
+    def ready(bridge: object) -> None:
+        assert isinstance(bridge, Doorkeeper)
+        loop = asyncio.get_running_loop()
+        os.kill(os.getpid(), signal.SIGHUP)
+        loop.call_later(0.1, lambda: bridge.ended.append("still there"))
+        loop.call_later(0.2, os.kill, os.getpid(), signal.SIGTERM)
+        loop.call_later(0.3, os.kill, os.getpid(), signal.SIGTERM)
+        seen.append(bridge.ended)
+
+    seen: list[list[str]] = []
+    monkeypatch.setattr(house, "_running", running)
+    monkeypatch.setattr(house, "leave_out_of_collections", lambda: None)
+    monkeypatch.setattr(house, "raise_descriptor_limit", lambda: None)
+    served: Any = house.serve
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        asyncio.run(served(None, None, ready))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [["still there", "goodbye", "at once"]]
