@@ -3,7 +3,7 @@
 An administrator asks for one call or one trunk. What is written is signalling and packet headers:
 no sound, and no digits (the SIP room masks INFO bodies, the media process leaves event codes out).
 Header lines do hold numbers and addresses, so the file has mode 0600, lies in the data folder and
-is deleted after a day.
+is deleted after a day, by the bridge that runs then or by the next one at its start.
 """
 
 from __future__ import annotations

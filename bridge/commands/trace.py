@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -41,8 +42,9 @@ def trace(
 ) -> None:
     """Write the headers of SIP messages and RTP packets to a file, for a fault on the line.
 
-    No sound is written, and digits are masked. The file holds numbers and addresses: it has mode
-    0600 and is deleted after a day.
+    No sound is written, and digits are masked. The file holds numbers and addresses: only the
+    bridge's own user and root can read it, and it is deleted after a day, by the bridge that runs
+    then or by the next one at its start.
 
     Examples:
       dialin trace --call 4fa2c91d03
@@ -77,3 +79,6 @@ def trace(
         show_json(done)
     else:
         click.echo(said)
+        if not os.access(done["file"], os.R_OK):
+            owner = administration.folder.owner().pw_name
+            click.echo(f"Only {owner} and root can read it: sudo -u {owner} cat FILE", err=True)

@@ -18,7 +18,7 @@ class Greeted(msgspec.Struct, frozen=True):
 
     Attributes:
         phone: its name.
-        codec: what the bridge's record says of its encoding.
+        codec: the only one that it offered; what was agreed on stands in `Findings.legs`.
         correlation: of the greeting with the recorded prompt, 0 to 1.
         after_ms: from the call being up to the greeting's first word [ms].
         admitted_ms: from the PIN's first key to the first word inside [ms].

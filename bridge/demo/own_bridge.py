@@ -82,14 +82,17 @@ class OwnBridge:
                 return
             code = self._process.poll()
             if code is not None or time.monotonic() > deadline:
-                said = self.log.read_text(errors="replace").strip().splitlines()[-3:]
                 raise StartError(
                     "the demo's bridge "
                     + (f"ended with code {code}" if code is not None else "did not answer")
-                    + f": {' '.join(said)}",
-                    "`dialin doctor` looks for what is in the way.",
+                    + f": {self.last_words()}",
+                    "`dialin doctor` looks for what is in the way; --keep DIR keeps the whole log.",
                 )
             time.sleep(0.1)
+
+    def last_words(self) -> str:
+        """Return the end of its log, which goes with the folder unless that is kept."""
+        return " ".join(self.log.read_text(errors="replace").strip().splitlines()[-3:])
 
     def open_room(self) -> dict[str, str]:
         """Add a number and a conference.

@@ -89,7 +89,7 @@ def rehearse(folder: Path, audience: Audience) -> Findings:
     try:
         _play(folder, audience, findings)
     except (BridgeError, ConfigError, OSError) as error:
-        findings.faults.append(str(error))
+        findings.faults.append(" ".join(filter(None, [str(error), getattr(error, "hint", "")])))
     findings.seconds = round(time.monotonic() - began, 1)
     return findings
 
@@ -135,7 +135,7 @@ def _play(folder: Path, audience: Audience, findings: Findings) -> None:
         audience.step("stopping the bridge")
         code = bridge.stop()
         if code:
-            findings.faults.append(f"the bridge ended with code {code}; see {bridge.log}")
+            findings.faults.append(f"the bridge ended with code {code}: {bridge.last_words()}")
     findings.judge(len(players))
 
 
