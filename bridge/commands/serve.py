@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import signal
 from collections.abc import Iterator
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -26,6 +27,8 @@ from privacy.vault import Vault
 from privacy.vault.context import open_context
 
 __all__ = ["serve", "setup"]
+
+ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SEED_DEMO = click.option(
     "--seed-demo", is_flag=True, help="Add a demo number and conference, once."
@@ -68,7 +71,17 @@ def serve(
             if with_card:
                 _print_card(context, settings, bridge)
 
-        asyncio.run(run_house(context, settings, ready))
+        async def run() -> None:
+            try:
+                await run_house(context, settings, ready)
+            finally:
+                # With the loop its handlers go; what is left to close takes milliseconds, and an
+                # impatient Ctrl-C must not leave it half closed.
+                for number in ENDING:
+                    asyncio.get_running_loop().remove_signal_handler(number)
+                    signal.signal(number, signal.SIG_IGN)
+
+        asyncio.run(run())
 
 
 @click.command(cls=Command)
