@@ -99,7 +99,7 @@ def name_of(key: str) -> Callable[[object], Value]:
 
 
 _COUNTS = """
-    age_s answer_ms attempts bytes calls capacity conferences connections count cpu_percent
+    age_s answer_ms attempts bytes calls capacity codes conferences connections count cpu_percent
     delay_ms depth dropped errno expires_s failed free_bytes gap_ms high jitter_ms jumped late
     late_ticks jumped_ticks leg_count legs limit lines lost low media most numbers ok overflow
     own_sdp packets peak percent pid pins playout_ms port ports q850 queued records requests
