@@ -54,6 +54,11 @@ class Rows:
             setattr(self, name, new)
         self.capacity = capacity
 
+    def renew(self, rows: npt.NDArray[np.intp]) -> None:
+        """Make the columns of rows as new that no leg has now; what else it had went with it."""
+        for name, fill in self._fills.items():
+            getattr(self, name)[rows] = fill
+
     def reset(self, row: int) -> None:
         """Make a row as new."""
         for name, fill in self._fills.items():

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bridge.media.codecs import FRAME, SAMPLE_RATE
 from bridge.media.latching import source_of
@@ -47,38 +46,30 @@ def open_legs(
         _close_unwanted(state, fds)
         return [], [(leg, f"{len(fds)} sockets came, {wanted} are needed") for leg in legs]
     state.make_room(len(legs))
-    blank = np.zeros(1, record_type(state.kept_tables()))
-    now = time.monotonic()
+    kind = record_type(state.kept_tables())
+    queue = iter(fds)
     opened: list[HandedLeg] = []
     refused: list[Refused] = []
-    goes_on: list[tuple[int, npt.NDArray[np.void], float]] = []
-    queue = iter(fds)
     for leg in legs:
-        own = [next(queue) for _ in range(leg.descriptors)]
-        has_record = len(leg.record) == blank.itemsize
-        record = np.frombuffer(leg.record, blank.dtype) if has_record else blank
-        wrong = _open(state, leg, own, record, now)
-        if wrong is not None:
+        wrong = _take(state, leg, [next(queue) for _ in range(leg.descriptors)], kind)
+        if wrong is None:
+            opened.append(leg)
+        else:
             refused.append((leg, wrong))
-            continue
-        opened.append(leg)
-        if has_record:
-            goes_on.append((state.legs.row_of[leg.opened.leg], record, leg.at))
-    if goes_on:
-        _go_on(state, goes_on, now)
+    _begin(state, opened, kind)
     return opened, refused
 
 
-def _open(
-    state: State, leg: HandedLeg, fds: list[int], record: npt.NDArray[np.void], now: float
-) -> str | None:
+def _take(state: State, leg: HandedLeg, fds: list[int], kind: np.dtype[np.void]) -> str | None:
     """Give a leg a row and its sockets; return what was wrong, if anything was."""
     opened = leg.opened
     if opened.leg in state.legs.row_of:
         _close_unwanted(state, fds)
         return "it is open already"
+    known = None
+    if len(leg.record) == kind.itemsize:
+        known = source_of(int(np.frombuffer(leg.record, kind)["presence.source"][0]))
     row = state.legs.take(opened.leg, opened.media)
-    known = source_of(int(record["presence.source"][0]))
     try:
         if opened.shared_port is None:
             state.transport.open(row, opened.media, fds, known)
@@ -88,31 +79,38 @@ def _open(
     except OSError as error:
         state.legs.release(row)
         return f"its sockets cannot be used: {error.strerror or error}"
-    state.clear_row(row)
-    sequence, timestamp = opened.sequence, opened.timestamp
-    state.outgoing.open(
-        row,
-        opened.ssrc,
-        secrets.randbelow(1 << 16) if sequence is None else sequence,
-        secrets.randbelow(1 << 32) if timestamp is None else timestamp,
-    )
-    state.reports.open(row, opened.cname, now)
-    state.presence.last[row] = now
-    state.presence.traced[row] = leg.traced
-    state.moved = True
     return None
 
 
-def _go_on(
-    state: State, legs: Iterable[tuple[int, npt.NDArray[np.void], float]], now: float
-) -> None:
-    """Put records into their rows, and let time run on since they were true."""
-    rows = np.array([row for row, _, _ in legs], np.intp)
-    state.restore(rows, np.concatenate([record for _, record, _ in legs]))
-    passed = np.rint((now - np.array([at for _, _, at in legs])) / TICK)
-    state.outgoing.run_on(rows, np.maximum(passed.astype(np.int64) - 1, 0))
-    for row in rows.tolist():
-        state.note_source(row)
+def _begin(state: State, legs: Sequence[HandedLeg], kind: np.dtype[np.void]) -> None:
+    """Let legs begin, or go on from their records; all at once, for there may be hundreds."""
+    if not legs:
+        return
+    now = time.monotonic()
+    rows = [state.legs.row_of[leg.opened.leg] for leg in legs]
+    state.clear_rows(np.array(rows, np.intp))
+    for row, leg in zip(rows, legs, strict=True):
+        opened = leg.opened
+        sequence, timestamp = opened.sequence, opened.timestamp
+        state.outgoing.open(
+            row,
+            opened.ssrc,
+            secrets.randbelow(1 << 16) if sequence is None else sequence,
+            secrets.randbelow(1 << 32) if timestamp is None else timestamp,
+        )
+        state.reports.open(row, opened.cname, now)
+        state.presence.last[row] = now
+        state.presence.traced[row] = leg.traced
+    goes_on = [at for at, leg in enumerate(legs) if len(leg.record) == kind.itemsize]
+    if goes_on:
+        chosen = np.array([rows[at] for at in goes_on], np.intp)
+        records = np.frombuffer(b"".join(legs[at].record for at in goes_on), kind)
+        state.restore(chosen, records)
+        passed = np.rint((now - np.array([legs[at].at for at in goes_on])) / TICK)
+        state.outgoing.run_on(chosen, np.maximum(passed.astype(np.int64) - 1, 0))
+        for row in chosen.tolist():
+            state.note_source(row)
+    state.moved = True
 
 
 def give_legs(state: State, legs: Iterable[int]) -> None:

@@ -162,6 +162,11 @@ class State:
         for table in self._pasts().values():
             table.reset(row)
 
+    def clear_rows(self, rows: npt.NDArray[np.intp]) -> None:
+        """Make rows as new that legs have just been given; nothing plays in them."""
+        for table in (self.foreground, self.background, *self._pasts().values()):
+            table.renew(rows)
+
     def _pasts(self) -> dict[str, Rows]:
         """Return the tables that hold a leg's past, by name."""
         return {
