@@ -1,4 +1,4 @@
-"""`python -m tests.bench legs|calls|phones|talkoff`, as scripts/bench starts it."""
+"""`python -m tests.bench legs|calls|phones|talkoff|faults|soak`, as scripts/bench starts it."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tests.bench import calls, largest, legs, phones, talkoff
+from tests.bench import calls, faults, largest, legs, phones, soak, talkoff
 from tests.bench.codings import CODINGS
 from tests.bench.cores import load_core, pin
 from tests.bench.programs import LoadError
@@ -63,6 +63,16 @@ def _parser() -> argparse.ArgumentParser:
     four = command("talkoff", talkoff)
     four.add_argument("--minutes", type=_whole(1, 600), default=60, help="of speech (60)")
     four.add_argument("--seed", type=_whole(0, 1_000_000), default=1, help="of the voices (1)")
+    five = command("faults", faults)
+    five.add_argument("--legs", type=_whole(2, 2000), default=500, help="RTP legs (500)")
+    five.add_argument("--rooms", type=_whole(1, 500), default=25, help="conferences (25)")
+    five.add_argument("--kills", type=_whole(1, 100), default=20, help="times SIGKILL (20)")
+    five.add_argument(
+        "--cases", nargs="+", choices=faults.CASES, default=faults.CASES, help="which harms (all)"
+    )
+    six = command("soak", soak)
+    six.add_argument("--minutes", type=_whole(1, 600), default=30, help="how long (30)")
+    six.add_argument("--legs", type=_whole(2, 1000), default=300, help="legs at a time (300)")
     return parser
 
 
@@ -90,6 +100,10 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         return phones.measure(options.phones, options.legs)
     if options.command == "talkoff":
         return talkoff.measure(options.minutes, options.seed)
+    if options.command == "soak":
+        return soak.measure(options.minutes, options.legs)
+    if options.command == "faults":
+        return faults.measure(options.legs, options.rooms, options.kills, options.cases)
     if options.rooms > options.legs // 2:
         raise LoadError(f"{options.legs} legs in {options.rooms} rooms: two a room at least")
     chosen = ("legs", "rooms", "seconds", "codec", "talking", "sockets")

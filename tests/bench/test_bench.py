@@ -103,6 +103,8 @@ def programs_of(mark: str) -> set[str]:
         ),
         ("calls", ["--calls", "--rate", "--peak", "admitted_at"]),
         ("phones", ["--phones", "--legs", "doctor"]),
+        ("faults", ["--legs", "--rooms", "--kills", "--cases", "machine_stall_ms"]),
+        ("soak", ["--minutes", "--legs", "memory_mb"]),
     ],
 )
 def test_help_says_what_is_measured(lock: Path, command: str, options: list[str]) -> None:
@@ -116,7 +118,7 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     """What is not known is said, with what is."""
     result = bench(lock, "lags")
     assert result.returncode == 2
-    assert "lags: legs, calls, phones or talkoff" in result.stderr
+    assert "lags: legs, calls, phones, talkoff, faults or soak" in result.stderr
 
 
 def test_second_measurement_gives_up_waiting(lock: Path) -> None:

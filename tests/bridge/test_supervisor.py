@@ -414,7 +414,7 @@ def test_a_leg_that_is_closed_while_it_moves_is_closed_where_it_arrives() -> Non
 def test_a_process_that_leaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """At its limit, before the machine has no memory left."""
     sizes: dict[int, int] = {}
-    monkeypatch.setattr("bridge.media_process._memory", lambda pid: sizes.get(pid, 0))
+    monkeypatch.setattr("bridge.media_process.memory_of", lambda pid: sizes.get(pid, 0))
 
     async def scene(house: House) -> None:
         open_leg(house, 1, house.phone())

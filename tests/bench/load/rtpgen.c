@@ -17,8 +17,10 @@
  * begins.  A line "mark" answers with the counters so far, and for the time since the last mark with
  * the packets that were to be received (by their time stamps, so that ticks left out are missed),
  * those that were, the fewest and the most of a leg, and the times between a leg's packets, seen at a
- * look every millisecond; "stop" ends the sending but not the counting; the end of the input ends it
- * all.
+ * look every millisecond; "stop" ends the sending but not the counting; "gaps" answers with each
+ * leg's longest time between two packets since the last one, how many legs got none for 200 ms, and
+ * how often a leg's synchronisation source changed; "to LEG PORT" sends a leg (from 0 on) elsewhere,
+ * whose stream is a new one; the end of the input ends it all.
  */
 #include "load.h"
 
@@ -29,13 +31,16 @@
 
 #define STEP_US 1000 /* legs due within a millisecond are sent together */
 #define LATE_US 10000
+#define SILENT_US 200000
 
 struct leg {
     int fd;
     uint16_t sequence, expect;
     uint32_t timestamp, ssrc, first_timestamp, last_timestamp, marked_timestamp, position;
     uint32_t received, marked, missing, odd;
-    int64_t last_us;
+    uint32_t from_ssrc;
+    int64_t last_us, longest_us;
+    int fresh;
 };
 
 static struct leg *legs;
@@ -43,6 +48,7 @@ static int count, sample, seconds;
 static const uint8_t *sound;
 static uint32_t sound_length;
 static uint8_t *recording;
+static long changed;
 static long sent, send_errors, refused, late;
 static int64_t latest_us;
 static int payload_type;
@@ -57,7 +63,10 @@ static void take(struct leg *leg, const uint8_t *packet, ssize_t size, int64_t n
     uint16_t sequence = (uint16_t)(packet[2] << 8 | packet[3]);
     memcpy(words, packet + 4, sizeof words);
     uint32_t timestamp = ntohl(words[0]);
-    if (!leg->received) {
+    if (leg->received && !leg->fresh && ntohl(words[1]) != leg->from_ssrc) changed++;
+    leg->from_ssrc = ntohl(words[1]);
+    if (!leg->received || leg->fresh) {
+        leg->fresh = 0;
         leg->first_timestamp = timestamp;
         leg->last_timestamp = leg->marked_timestamp = timestamp - FRAME;
     } else {
@@ -65,6 +74,7 @@ static void take(struct leg *leg, const uint8_t *packet, ssize_t size, int64_t n
         if (ahead > 0) leg->missing += (uint32_t)ahead;
         if (ahead < 0) leg->odd++; /* on loopback nothing overtakes: twice, or begun anew */
         note_time(&gaps, now - leg->last_us);
+        if (now - leg->last_us > leg->longest_us) leg->longest_us = now - leg->last_us;
     }
     leg->received++;
     leg->last_timestamp = timestamp;
@@ -136,6 +146,31 @@ static void tell(void) {
     fflush(stdout);
 }
 
+static void tell_gaps(void) {
+    int64_t now = now_us();
+    int silent = 0;
+    printf("{\"gaps_ms\": [");
+    for (int i = 0; i < count; i++) {
+        struct leg *leg = &legs[i];
+        if (now - leg->last_us > SILENT_US) silent++;
+        printf("%s%.1f", i ? "," : "", (double)leg->longest_us / 1e3);
+        leg->longest_us = 0;
+    }
+    printf("], \"silent\": %d, \"sources_changed\": %ld}\n", silent, changed);
+    fflush(stdout);
+}
+
+static void obey(const char *ip, char *line) {
+    int leg, port;
+    if (!strcmp(line, "mark")) tell();
+    else if (!strcmp(line, "gaps")) tell_gaps();
+    else if (sscanf(line, "to %d %d", &leg, &port) == 2 && leg >= 0 && leg < count) {
+        struct sockaddr_in peer = address(ip, port);
+        if (connect(legs[leg].fd, (struct sockaddr *)&peer, sizeof peer)) die("connect");
+        legs[leg].fresh = 1;
+    }
+}
+
 static void open_files(const char *sound_path, const char *recording_path) {
     struct stat status;
     int fd = open(sound_path, O_RDONLY);
@@ -197,7 +232,8 @@ int main(int arguments, char **argument) {
     int64_t begun = now_us() + STEP_US, end = begun + (int64_t)seconds * 1000000;
     int64_t frame = 0; /* leg `next` is sent its packet number `frame` next */
     int next = 0, sending = 1;
-    char line[64];
+    char input[1024], line[64];
+    size_t length = 0;
     for (int64_t step = begun; step < end; step += STEP_US) {
         struct timespec until = {step / 1000000, step % 1000000 * 1000};
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {}
@@ -212,11 +248,16 @@ int main(int arguments, char **argument) {
             if (!(next & 63)) now = now_us();
         }
         drain(poll);
-        ssize_t n = read(0, line, sizeof line - 1);
+        ssize_t n = read(0, input, sizeof input);
         if (!n) break;
         for (ssize_t i = 0; i < n; i++) {
-            if (line[i] == 'm') tell();
-            if (line[i] == 's') sending = 0;
+            if (input[i] != '\n') {
+                if (length < sizeof line - 1) line[length++] = input[i];
+                continue;
+            }
+            line[length] = 0, length = 0;
+            if (!strcmp(line, "stop")) sending = 0;
+            else obey(ip, line);
         }
     }
     drain(poll);
