@@ -200,14 +200,15 @@ class Rejections:
 
 
 def admitting_line(rejection: Rejection) -> str | None:
-    """Return the command that would admit the source of a rejection.
+    """Return the command that would admit the source of a rejection, ready to be pasted.
 
     None where it had credentials that were wrong: those must be mended, and admitting its address
     would let it in without any.
     """
     if rejection.reason == "wrong_credentials":
         return None
-    return f"dialin trunk add NAME --address {rejection.source}"
+    name = f"from-{rejection.source.replace('.', '-')}"
+    return f"dialin trunk add {name} --address {rejection.source}"
 
 
 class Admission:

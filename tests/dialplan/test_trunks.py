@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.sip.messages import Rejection
+from bridge.sip.trunks import admitting_line
 from tests.support.office import Office
 
 
@@ -98,6 +100,14 @@ def test_secrets_are_shown_by_no_command(office: Office) -> None:
     shown += office.dialin("trunk", "list", "--json").out + office.dialin("trunk", "list").out
     assert "sesame" not in shown
     assert "ha1" not in shown
+
+
+def test_line_that_would_admit_a_source_can_be_pasted(office: Office) -> None:
+    """As `trunk rejected` shows it, with the name that the longest address makes."""
+    rejection = Rejection("198.151.100.177", "unknown_source", "INVITE", "udp", 1, 0.0, 0.0)
+    words = (admitting_line(rejection) or "").split()
+    assert office.dialin(*words[1:]).code == 0
+    assert office.ask("trunk", "list")[0]["addresses"] == ["198.151.100.177/32"]
 
 
 def test_removed_trunk_is_gone(office: Office) -> None:

@@ -131,7 +131,7 @@ def test_strangers_get_silence_and_are_remembered() -> None:
     assert (rejection.source, rejection.reason) == ("127.0.0.9", "unknown_source")
     assert (rejection.count, rejection.transport) == (7, "udp")
     assert time.time() - 60 < rejection.first <= rejection.last <= time.time()
-    assert admitting_line(rejection) == "dialin trunk add NAME --address 127.0.0.9"
+    assert admitting_line(rejection) == "dialin trunk add from-127-0-0-9 --address 127.0.0.9"
 
 
 def test_a_strangers_tcp_connection_is_closed_and_remembered() -> None:
@@ -399,7 +399,7 @@ def test_a_phone_that_proves_itself_was_not_refused() -> None:
                 phone.dial(headers=(authorization(challenge, "INVITE", phone.remote_target),))
         (rejection,) = desk.endpoint.rejections()
         assert (rejection.source, rejection.reason) == ("127.0.0.9", "challenged")
-        assert admitting_line(rejection) == "dialin trunk add NAME --address 127.0.0.9"
+        assert admitting_line(rejection) == "dialin trunk add from-127-0-0-9 --address 127.0.0.9"
         phone.hang_up()
 
 
