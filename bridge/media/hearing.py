@@ -69,6 +69,39 @@ class Hearing(Rows):
                 pcm[chosen] = decoded
         return pcm
 
+    def decode_more(
+        self, seating: Seating, legs: Legs, reading: Reading, store: PlayoutStore
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Decode what gaps and edits need besides, few rows if any.
+
+        Args:
+            seating: who sits where.
+            legs: says the codecs.
+            reading: which rows.
+            store: the store.
+
+        Returns:
+            Frames behind missing ones and second frames, as `Streams.follow` wants them, each
+            float32 `(k, 160)`; silence where they are none of G.711.
+        """
+        codecs = legs.codec[seating.order]
+        behind = self._decode(codecs[reading.bridged], reading.behind, store)
+        return behind, self._decode(codecs[reading.edited], reading.extra_index, store)
+
+    @staticmethod
+    def _decode(
+        codecs: npt.NDArray[np.uint8], index: npt.NDArray[np.intp], store: PlayoutStore
+    ) -> npt.NDArray[np.float32]:
+        pcm = np.zeros((len(index), FRAME), np.float32)
+        octets = store.octets.reshape(-1, FRAME)
+        for codec in range(TABLED):
+            chosen = np.flatnonzero(codecs == codec)
+            if len(chosen):
+                decoded = np.empty((len(chosen), FRAME), np.float32)
+                decode(codec, octets[index[chosen]], decoded)
+                pcm[chosen] = decoded
+        return pcm
+
     def mix(self, seating: Seating, chimes: Players) -> None:
         """Sum each room, add what is played to all of it, and take each speaker out."""
         sum_rooms(seating, self.pcm, self.rooms)

@@ -41,7 +41,8 @@ from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, TABLED, decode
 from bridge.media.dtmf import DIGITS
 from bridge.media.legs import ALONE, NO_PAYLOAD_TYPE, Legs
-from bridge.media.playout import SLOTS, PlayoutStore, Reading
+from bridge.media.playout import PlayoutStore, Reading
+from bridge.media.ring import SLOTS
 from bridge.media.seating import Seating
 from bridge.media.tones import (
     BLOCKS,

@@ -11,8 +11,9 @@ opened; row `position // 160` is played when the leg's play row gets there::
                        ahead = row - play_row (0 is the last moment, below is late)
 
 So reordering, duplicates and bursts are no special cases, and how long sound waits is only where
-the play row stands: `adjust` moves it by whole rows. Packets of other lengths than 20 ms, or off
-the grid of rows, are split on writing. `filled` is the validity mask: octets written per row.
+the play row stands. It moves on by a row a tick; by none where `depth` has a leg wait or play what
+lags, by two where it is to wait less. Packets of other lengths than 20 ms, or off the grid of rows,
+are split on writing. `filled` is the validity mask: octets written per row.
 
 Time stamps that leave the ring in either direction anchor the leg anew, but only once the next
 packet bears them out or the marker bit announces them.
@@ -24,28 +25,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._rows import Rows
-from bridge.media.codecs import FRAME, SILENCE_CODES
+from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
-from bridge.media.rtp import HEADER
+from bridge.media.depth import CAP_ROWS, JUDGED_SHARE, START_ROWS, Depth
+from bridge.media.ring import SLOTS, Ring
 
-__all__ = ["CAP_ROWS", "DEPTH_ROWS", "MAX_AHEAD", "SLOTS", "PlayoutStore", "Reading"]
-
-SLOTS: Final = 32
-"""Rows of a leg's ring, 640 ms. A power of two."""
-
-DEPTH_ROWS: Final = 2
-"""Frames a packet waits at the start of a stream: 40 ms, and up to a tick more by phase."""
-
-CAP_ROWS: Final = 5
-"""Frames sound may wait (100 ms) before waiting is cut short at once."""
+__all__ = ["MAX_AHEAD", "PlayoutStore", "Reading"]
 
 MAX_AHEAD: Final = SLOTS - 8
 """Rows ahead that are written. Four more belong to a long packet, and behind the play row the last
-rows heard must stay for concealment."""
-
-WINDOW_TICKS: Final = 50
-"""Ticks over which `adjust` judges a leg: one second."""
+rows played must stay for `inband`."""
 
 WAIT_STEP_MS: Final = 10
 """Resolution of what is told of waiting."""
@@ -55,7 +44,7 @@ _LATE_TICKS: Final = 4
 """Ticks in which all packets were late before the leg is anchored anew: not for one burst."""
 
 _FRAME_MS: Final = 20
-_HALF: Final = FRAME // 2
+_FADED: Final = 3  # frames missing in a row, after which a leap is not heard
 _NEVER: Final = -(1 << 40)
 
 
@@ -64,16 +53,76 @@ class Reading:
     """What the store gives for one tick, each array `(n,)` in the order asked for.
 
     Args:
-        index: intp: the row of `store` to hear: this frame's, or the last one heard before it.
-        missing: int64: 0 where this frame came, else how many in a row have not.
+        index: intp: the row of `store` that is this frame, where one came.
+        came: bool: it came, and is taken.
+        missing: int64: 0 where it came or none was wanted, else how many in a row have not come.
         blanked: bool: nothing of this frame may be heard (a key is pressed).
-        came: bool: this frame came, blanked or not.
+        kept: bool: none was wanted, for a whole frame of the leg lags; it is still to come.
+        lag: int64: octets that lag behind this frame.
+        bridged: intp, `(k,)`: positions of missing frames behind which the next one waits already.
+        behind: intp, `(k,)`: the rows of `store` that these are; they are read again.
+        edited: intp, `(e,)`: positions of legs to shorten or lengthen in this tick.
+        extra: bool, `(e,)`: a second frame is taken for it.
+        extra_index: intp, `(e,)`: the row of `store` that it is.
     """
 
     index: npt.NDArray[np.intp]
+    came: npt.NDArray[np.bool_]
     missing: npt.NDArray[np.int64]
     blanked: npt.NDArray[np.bool_]
-    came: npt.NDArray[np.bool_]
+    kept: npt.NDArray[np.bool_]
+    lag: npt.NDArray[np.int64]
+    bridged: npt.NDArray[np.intp]
+    behind: npt.NDArray[np.intp]
+    edited: npt.NDArray[np.intp]
+    extra: npt.NDArray[np.bool_]
+    extra_index: npt.NDArray[np.intp]
+
+    def part(self, positions: npt.NDArray[np.intp]) -> "Reading":
+        """Return what there is of some positions, which count from 0 in it.
+
+        Args:
+            positions: intp, `(m,)`, ascending.
+        """
+        place = np.full(len(self.index), -1, np.intp)
+        place[positions] = np.arange(len(positions))
+        bridged, edited = place[self.bridged] >= 0, place[self.edited] >= 0
+        return Reading(
+            index=self.index[positions],
+            came=self.came[positions],
+            missing=self.missing[positions],
+            blanked=self.blanked[positions],
+            kept=self.kept[positions],
+            lag=self.lag[positions],
+            bridged=place[self.bridged[bridged]],
+            behind=self.behind[bridged],
+            edited=place[self.edited[edited]],
+            extra=self.extra[edited],
+            extra_index=self.extra_index[edited],
+        )
+
+    def without(self, positions: npt.NDArray[np.intp]) -> "Reading":
+        """Return the same with nothing to be done at some positions: they are done already.
+
+        Args:
+            positions: intp, `(m,)`.
+        """
+        rest = np.ones(len(self.index), np.bool_)
+        rest[positions] = False
+        bridged, edited = rest[self.bridged], rest[self.edited]
+        return Reading(
+            index=self.index,
+            came=self.came,
+            missing=np.where(rest, self.missing, 0),
+            blanked=self.blanked,
+            kept=self.kept & rest,
+            lag=np.where(rest, self.lag, 0),
+            bridged=self.bridged[bridged],
+            behind=self.behind[bridged],
+            edited=self.edited[edited],
+            extra=self.extra[edited],
+            extra_index=self.extra_index[edited],
+        )
 
 
 def _wrapped(difference: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -81,7 +130,7 @@ def _wrapped(difference: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return ((difference + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
 
 
-class PlayoutStore(Rows):
+class PlayoutStore(Ring):
     """Rings of all legs and where each is played.
 
     Args:
@@ -90,24 +139,30 @@ class PlayoutStore(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.octets: npt.NDArray[np.uint8] = self.column("octets", np.uint8, SLOTS, FRAME)
-        self.filled: npt.NDArray[np.int16] = self.column("filled", np.int16, SLOTS)
         self.play_row: npt.NDArray[np.int64] = self.column("play_row", np.int64)
         self.anchored: npt.NDArray[np.bool_] = self.column("anchored", np.bool_)
         self.anchor_timestamp: npt.NDArray[np.int64] = self.column("anchor_timestamp", np.int64)
         self.anchor_position: npt.NDArray[np.int64] = self.column("anchor_position", np.int64)
-        self.heard_slot: npt.NDArray[np.int64] = self.column("heard_slot", np.int64)
         self.missing: npt.NDArray[np.int64] = self.column("missing", np.int64, fill=1 << 30)
         self.blank_until: npt.NDArray[np.int64] = self.column("blank_until", np.int64, fill=_NEVER)
         self.leapt_to: npt.NDArray[np.int64] = self.column("leapt_to", np.int64, fill=-1)
         self.late_ticks: npt.NDArray[np.int64] = self.column("late_ticks", np.int64)
         self.late_at: npt.NDArray[np.int64] = self.column("late_at", np.int64, fill=_NEVER)
-        # Of the running window of `adjust`.
-        self.least_ahead: npt.NDArray[np.int64] = self.column("least_ahead", np.int64, fill=SLOTS)
-        self.late_in_window: npt.NDArray[np.int64] = self.column("late_in_window", np.int64)
+        self.newest: npt.NDArray[np.int64] = self.column("newest", np.int64, fill=_NEVER)
         self.ahead: npt.NDArray[np.int64] = self.column("ahead", np.int64)
         # How many packets waited so many steps, since the leg was opened.
         self.waits: npt.NDArray[np.int32] = self.column("waits", np.int32, _WAITS)
+        self.depth = Depth(capacity)
+
+    def grow(self, capacity: int) -> None:
+        """Add rows."""
+        super().grow(capacity)
+        self.depth.grow(capacity)
+
+    def reset(self, row: int) -> None:
+        """Make a row as new."""
+        super().reset(row)
+        self.depth.reset(row)
 
     def write(  # noqa: PLR0913 - the columns of one packet a leg
         self,
@@ -154,8 +209,9 @@ class PlayoutStore(Rows):
             dropped = outside
         if anchor.any():
             self._anchor(rows[anchor], timestamp[anchor])
-            position[anchor] = (play_row[anchor] + DEPTH_ROWS) * FRAME
-            ahead[anchor] = DEPTH_ROWS
+            position[anchor] = (play_row[anchor] + START_ROWS) * FRAME
+            ahead[anchor] = START_ROWS
+        self.depth.note(rows, play_row, ahead)
         if dropped.any():
             used = ~dropped
             rows, position, ahead = rows[used], position[used], ahead[used]
@@ -165,10 +221,10 @@ class PlayoutStore(Rows):
         early = ahead > CAP_ROWS
         if early.any():
             counters.add("early", rows[early])
-        self.least_ahead[rows] = np.minimum(self.least_ahead[rows], ahead)
+        self.newest[rows] = np.maximum(self.newest[rows], (position + length - 1) // FRAME)
         self.late_ticks[rows] = 0
         self.leapt_to[rows] = -1
-        self._store(rows, position, packets, index, offset, length, codec)
+        self.put(rows, position, packets, index, offset, length, codec)
 
     def _judge(
         self,
@@ -191,7 +247,6 @@ class PlayoutStore(Rows):
         now = self.play_row[legs]
         self.late_ticks[legs] += now != self.late_at[legs]
         self.late_at[legs] = now
-        self.late_in_window[legs] += 1
         again |= near & (self.late_ticks[rows] > _LATE_TICKS)
         return again
 
@@ -204,107 +259,12 @@ class PlayoutStore(Rows):
     def _anchor(self, rows: npt.NDArray[np.intp], timestamp: npt.NDArray[np.int64]) -> None:
         self.anchored[rows] = True
         self.anchor_timestamp[rows] = timestamp
-        self.anchor_position[rows] = (self.play_row[rows] + DEPTH_ROWS) * FRAME
+        self.anchor_position[rows] = (self.play_row[rows] + START_ROWS) * FRAME
         self.filled[rows] = 0
+        self.newest[rows] = _NEVER
         self.blank_until[rows] = _NEVER
         self.late_ticks[rows] = 0
-        self.least_ahead[rows] = SLOTS
-        self.late_in_window[rows] = 0
-
-    def _store(
-        self,
-        rows: npt.NDArray[np.intp],
-        position: npt.NDArray[np.int64],
-        packets: npt.NDArray[np.uint8],
-        index: npt.NDArray[np.intp],
-        offset: npt.NDArray[np.int64],
-        length: npt.NDArray[np.int64],
-        codec: npt.NDArray[np.uint8],
-    ) -> None:
-        plain = (length == FRAME) & (offset == HEADER) & (position % FRAME == 0)
-        if not plain.all():
-            odd = np.flatnonzero(~plain)
-            aligned = (
-                (length[odd] % _HALF == 0) & (offset[odd] == HEADER) & (position[odd] % _HALF == 0)
-            )
-            self._prepare(rows[odd], position[odd], length[odd], codec)
-            halves = odd[aligned]
-            self._store_halves(
-                rows[halves], position[halves], packets, index[halves], length[halves]
-            )
-            single = odd[~aligned]
-            self._store_octets(
-                rows[single],
-                position[single],
-                packets,
-                index[single],
-                offset[single],
-                length[single],
-            )
-            chosen = np.flatnonzero(plain)
-            rows, position, index = rows[chosen], position[chosen], index[chosen]
-        target = rows * SLOTS + (position // FRAME & (SLOTS - 1))
-        self.octets.reshape(-1, FRAME)[target] = packets[:, HEADER : HEADER + FRAME][index]
-        self.filled.reshape(-1)[target] = FRAME
-
-    def _prepare(
-        self,
-        rows: npt.NDArray[np.intp],
-        position: npt.NDArray[np.int64],
-        length: npt.NDArray[np.int64],
-        codec: npt.NDArray[np.uint8],
-    ) -> None:
-        """Count the octets that each row gets, and put silence into rows not yet begun."""
-        octets = self.octets.reshape(-1, FRAME)
-        filled = self.filled.reshape(-1)
-        first = position // FRAME
-        end = position + length
-        for step in range(int(((end - 1) // FRAME - first).max()) + 1):
-            row = first + step
-            share = np.minimum(end, (row + 1) * FRAME) - np.maximum(position, row * FRAME)
-            touched = share > 0
-            target = (rows * SLOTS + (row & (SLOTS - 1)))[touched]
-            fresh = target[filled[target] == 0]
-            octets[fresh] = SILENCE_CODES[codec[fresh // SLOTS]][:, None]
-            filled[target] = np.minimum(filled[target] + share[touched], FRAME)
-
-    def _store_halves(
-        self,
-        rows: npt.NDArray[np.intp],
-        position: npt.NDArray[np.int64],
-        packets: npt.NDArray[np.uint8],
-        index: npt.NDArray[np.intp],
-        length: npt.NDArray[np.int64],
-    ) -> None:
-        """Write packets of 10 to 60 ms that lie on the grid of 10 ms."""
-        if not len(rows):
-            return
-        octets = self.octets.reshape(-1, _HALF)
-        half = position // _HALF
-        for step in range(int(length.max()) // _HALF):
-            has = length > step * _HALF
-            target = rows[has] * (2 * SLOTS) + ((half[has] + step) & (2 * SLOTS - 1))
-            begin = HEADER + step * _HALF
-            octets[target] = packets[:, begin : begin + _HALF][index[has]]
-
-    def _store_octets(
-        self,
-        rows: npt.NDArray[np.intp],
-        position: npt.NDArray[np.int64],
-        packets: npt.NDArray[np.uint8],
-        index: npt.NDArray[np.intp],
-        offset: npt.NDArray[np.int64],
-        length: npt.NDArray[np.int64],
-    ) -> None:
-        """Write packets at any place, octet by octet."""
-        if not len(rows):
-            return
-        column = np.arange(int(length.max()))
-        has = column < length[:, None]
-        ring = SLOTS * FRAME
-        target = rows[:, None] * ring + (position[:, None] + column) % ring
-        source = index[:, None] * packets.shape[1] + offset[:, None] + column
-        self.octets.reshape(-1)[target[has]] = packets.reshape(-1)[source[has]]
+        self.depth.begin(rows)
 
     def blank(
         self,
@@ -326,30 +286,136 @@ class PlayoutStore(Rows):
         until = np.maximum(self.blank_until[rows], last)
         self.blank_until[rows] = np.where(self.anchored[rows], until, _NEVER)
 
-    def read(self, order: npt.NDArray[np.intp]) -> Reading:
-        """Take each leg's frame of this tick out of the store and move on by a row.
+    def read(self, order: npt.NDArray[np.intp], speakers: int) -> Reading:
+        """Take each leg's frame of this tick out of the store and move on.
 
         Args:
             order: intp, `(n,)`: all open legs, in the order wanted.
+            speakers: how many of them, from the first on, are heard by somebody.
 
         Returns:
             Which rows of `octets` (seen as `(legs * SLOTS, 160)`) to hear.
         """
+        depth, filled = self.depth, self.filled.reshape(-1)
         play_row = self.play_row[order]
-        slot = play_row & (SLOTS - 1)
-        index = order * SLOTS + slot
-        filled = self.filled.reshape(-1)
-        came = filled[index] > 0
-        filled[index] = 0
-        heard = np.where(came, slot, self.heard_slot[order])
-        missing = np.where(came, 0, self.missing[order] + 1)
+        kept = depth.lag[order] >= FRAME
+        index = order * SLOTS + (play_row & (SLOTS - 1))
+        came = (filled[index] > 0) & ~kept
+        step = np.ones(len(order), np.int64)
+        gone = np.flatnonzero(~(came | kept))
+        if len(gone):
+            legs = order[gone]
+            play_row[gone], step[gone] = self._leap_or_wait(legs, play_row[gone])
+            index[gone] = legs * SLOTS + (play_row[gone] & (SLOTS - 1))
+            came[gone] = filled[index[gone]] > 0
+        missing = np.where(came | kept, 0, self.missing[order] + 1)
+        if kept.any():
+            step[kept] = 0
+            depth.keep(order[kept])
+        filled[index[came]] = 0
+        depth.holds[order[came]] = 0
+        bridged, behind = self._look_behind(order, speakers, gone, came, play_row, missing)
+        edited, extra, extra_index = self._edit(order[:speakers], came, play_row, index)
+        step[edited] += extra
+        filled[extra_index[extra]] = 0
         blanked = play_row <= self.blank_until[order]
         # A tone must not be repeated by concealment after it was blanked.
-        missing[blanked] = 1 << 30
-        self.heard_slot[order] = heard
+        missing[blanked & ~kept] = 1 << 30
         self.missing[order] = missing
-        self.play_row[order] = play_row + 1
-        return Reading(order * SLOTS + heard, missing, blanked, came)
+        self.play_row[order] = play_row + step
+        lag = depth.lag[order]
+        depth.tick += 1
+        depth.disturbed = False
+        self._judge_some(order, speakers)
+        return Reading(
+            index=index,
+            came=came,
+            missing=missing,
+            blanked=blanked,
+            kept=kept,
+            lag=lag,
+            bridged=bridged,
+            behind=behind,
+            edited=edited,
+            extra=extra,
+            extra_index=extra_index,
+        )
+
+    def _judge_some(self, order: npt.NDArray[np.intp], speakers: int) -> None:
+        """Judge a share of the legs, and move at once those that nobody hears."""
+        begin = self.depth.tick % JUDGED_SHARE
+        legs = order[begin::JUDGED_SHARE]
+        self.depth.judge(legs, self.play_row[legs])
+        self._settle_anchors(legs)
+        silent = order[speakers:]
+        self.depth.let_go(silent)
+        moved = self.depth.silent_excess(silent)
+        for step in range(int(moved.max(initial=0))):
+            self._skip(silent[moved > step])
+        self.play_row[silent] += np.minimum(moved, 0)
+
+    def _leap_or_wait(
+        self, legs: npt.NDArray[np.intp], play_row: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Say where legs are played whose frame has not come.
+
+        Args:
+            legs: intp, `(k,)`: the legs.
+            play_row: int64, `(k,)`: the rows that have not come.
+
+        Returns:
+            The rows to play, and by how much to move on behind them, each int64 `(k,)`.
+        """
+        depth = self.depth
+        step = np.ones(len(legs), np.int64)
+        behind = self.newest[legs] > play_row
+        waits = np.flatnonzero(~behind & self.anchored[legs])
+        step[waits] -= depth.hold(legs[waits])
+        may = depth.may_leap(legs, self.missing[legs], faded=_FADED)
+        leaps = np.flatnonzero(behind & (may > 0))
+        if len(leaps):
+            rows = legs[leaps]
+            ahead = (play_row[leaps, None] + np.arange(1, SLOTS)) & (SLOTS - 1)
+            waiting = self.filled.reshape(-1)[rows[:, None] * SLOTS + ahead] > 0
+            first = np.where(waiting.any(axis=1), waiting.argmax(axis=1) + 1, 0)
+            leap = np.minimum(first, may[leaps])
+            play_row[leaps] += leap
+            depth.leapt(rows, leap)
+        return play_row, step
+
+    def _look_behind(
+        self,
+        order: npt.NDArray[np.intp],
+        speakers: int,
+        gone: npt.NDArray[np.intp],
+        came: npt.NDArray[np.bool_],
+        play_row: npt.NDArray[np.int64],
+        missing: npt.NDArray[np.int64],
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return positions of missing frames whose next one waits, and where that is."""
+        places = gone[(gone < speakers) & ~came[gone] & (missing[gone] <= _FADED)]
+        behind = order[places] * SLOTS + ((play_row[places] + 1) & (SLOTS - 1))
+        waits = self.filled.reshape(-1)[behind] == FRAME
+        return places[waits], behind[waits]
+
+    def _edit(
+        self,
+        legs: npt.NDArray[np.intp],
+        came: npt.NDArray[np.bool_],
+        play_row: npt.NDArray[np.int64],
+        index: npt.NDArray[np.intp],
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+        """Return positions of legs to edit, whether a second row is taken, and which one."""
+        places = self.depth.due(legs)
+        places = places[came[places]]
+        rows = legs[places]
+        extra = self.depth.excess[rows] > self.depth.lag[rows]
+        second = rows * SLOTS + ((play_row[places] + 1) & (SLOTS - 1))
+        # What is blanked is not to slip in between two rows that are heard.
+        heard = play_row[places] + 1 > self.blank_until[rows]
+        there = ~extra | (heard & (self.filled.reshape(-1)[second] > 0))
+        places, extra, second = places[there], extra[there], second[there]
+        return places, extra, np.where(extra, second, index[places])
 
     def waited(self, row: int) -> tuple[float, float] | None:
         """Return the median and the longest wait of a leg's packets [ms], None before the first.
@@ -387,35 +453,12 @@ class PlayoutStore(Rows):
             self._skip(rows)
         self.play_row[rows] += ticks - min(ticks, SLOTS)
         self.missing[rows] += ticks
+        self.depth.tick += ticks
+        self.depth.disturbed = True
 
     def _skip(self, rows: npt.NDArray[np.intp]) -> None:
         self.filled[rows, self.play_row[rows] & (SLOTS - 1)] = 0
         self.play_row[rows] += 1
-
-    def adjust(self, rows: npt.NDArray[np.intp], talking: npt.NDArray[np.bool_]) -> None:
-        """Shorten or lengthen how long sound waits; call once in `WINDOW_TICKS`.
-
-        A leg whose every packet of the window came with more than `DEPTH_ROWS` to spare loses
-        a row while it is silent (two to spare: while it talks too; beyond `CAP_ROWS` all at
-        once). A leg that had packets late waits a row longer, up to the cap. That also follows
-        clocks that drift.
-
-        Args:
-            rows: intp, `(n,)`: all open legs.
-            talking: bool, `(legs,)`: who is speaking.
-        """
-        least = self.least_ahead[rows]
-        heard = least < SLOTS
-        spare = np.where(heard, least - DEPTH_ROWS, 0)
-        shorten = np.where(spare > CAP_ROWS - DEPTH_ROWS, spare, np.minimum(spare, 1))
-        shorten[(spare < 2) & talking[rows]] = 0  # noqa: PLR2004 - one row too many can wait
-        for step in range(int(shorten.max(initial=0))):
-            self._skip(rows[shorten > step])
-        lengthen = (self.late_in_window[rows] > 1) & (spare <= 0) & (self.ahead[rows] < CAP_ROWS)
-        self.play_row[rows[lengthen]] -= 1
-        self.least_ahead[rows] = SLOTS
-        self.late_in_window[rows] = 0
-        self._settle_anchors(rows)
 
     def _settle_anchors(self, rows: npt.NDArray[np.intp]) -> None:
         """Keep anchors near, for 32 bits of time stamp are only 74 hours either way."""

@@ -34,6 +34,7 @@ from bridge.media.rtcp import Reports
 from bridge.media.seating import Seating, seat
 from bridge.media.sequence import Sequences
 from bridge.media.speech import Bank, Players, Playing
+from bridge.media.streams import Streams
 from bridge.media.transport import Transport
 from bridge.media.transports import Transports
 from bridge.media.wideband import Wideband
@@ -94,6 +95,7 @@ class State:
         self.sequences = Sequences(capacity)
         self.store = PlayoutStore(capacity)
         self.noise = ComfortNoise(capacity)
+        self.streams = Streams(capacity)
         self.levels = Levels(capacity)
         self.gate = Gate(capacity)
         self.agc = Agc(capacity)
@@ -125,6 +127,7 @@ class State:
             self.sequences,
             self.store,
             self.noise,
+            self.streams,
             self.levels,
             self.gate,
             self.agc,
@@ -174,6 +177,7 @@ class State:
             "sequences": self.sequences,
             "store": self.store,
             "noise": self.noise,
+            "streams": self.streams,
             "levels": self.levels,
             "gate": self.gate,
             "agc": self.agc,

@@ -4,9 +4,9 @@
 
     commands   what control asks for                     commands, control
     receive    sockets -> rows of octets                 own_sockets, latching
-    packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout
-    decode     playout rows -> samples, gaps filled      playout, codecs, concealment
-                                                         wideband, g722, resample
+    packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout, depth
+    decode     playout rows -> samples, gaps filled      playout, codecs, streams, concealment,
+                                                         pitch, wideband, g722, resample
                keys that come as tones taken out         inband, tones
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
@@ -40,7 +40,7 @@ from bridge.media.messages import (
     SourceLatched,
     TalkSpurt,
 )
-from bridge.media.playout import WINDOW_TICKS, Reading
+from bridge.media.playout import Reading
 from bridge.media.rtcp import MalformedRtcp, read_compound
 from bridge.media.rtp import Arrivals, Headers, Kind, parse
 from bridge.media.state import State
@@ -270,17 +270,17 @@ class Tick:
         """Turn this tick's frames of those who may speak into samples, and see who does."""
         state = self._state
         seating, store = state.seating, state.store
-        reading = store.read(seating.order)
         n = seating.speakers
         rows = seating.order[:n]
+        reading = store.read(seating.order, n)
+        reading.blanked[:n] |= ~state.legs.rx[rows]
         pcm = state.hearing.decode(seating, reading, store)
-        blanked = reading.blanked[:n] | ~state.legs.rx[rows]
-        missing = state.wideband.decode(seating, reading, store, state.noise, blanked, pcm)
-        state.noise.conceal(rows, missing, blanked, pcm)
+        rest = state.wideband.decode(seating, reading, store, state.noise, pcm)
+        behind, extra = state.hearing.decode_more(seating, state.legs, rest, store)
+        state.streams.follow(rows, rest, behind, extra, pcm, noise=state.noise, depth=store.depth)
+        state.streams.forget(seating.silent_rows)
         self._take_tones(reading, pcm)
-        self._came = (reading.missing[:n] == 0) & ~blanked
-        if self._number % WINDOW_TICKS == 0:
-            store.adjust(seating.order, state.levels.talking)
+        self._came = (reading.missing[:n] == 0) & ~reading.blanked[:n]
 
     def _take_tones(self, reading: Reading, pcm: npt.NDArray[np.float32]) -> None:
         """Tell the keys that come as tones, and let nobody hear them."""

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._rows import Rows
-from bridge.media.codecs import FRAME, G722
+from bridge.media.codecs import FRAME, G722, SAMPLE_RATE
 from bridge.media.concealment import ComfortNoise
 from bridge.media.g722 import Coders, decode, encode
 from bridge.media.gains import Gains
@@ -33,6 +33,7 @@ from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.resample import WIDE_FRAME, Down, Up
 from bridge.media.seating import Seating
 from bridge.media.sharing import Sharing
+from bridge.media.streams import Streams
 
 __all__ = ["Wideband"]
 
@@ -54,13 +55,22 @@ class Wideband(Rows):
         super().__init__(capacity)
         self.last: npt.NDArray[np.int16] = self.column("last", np.int16, WIDE_FRAME)
         self.held: _Sound = self.column("held", np.float32, WIDE_FRAME)
+        # `last` is what came behind a gap, decoded before its time.
+        self.early: npt.NDArray[np.bool_] = self.column("early", np.bool_)
         self.ringing: npt.NDArray[np.bool_] = self.column("ringing", np.bool_)
         self._coders = Coders(capacity)
         self._down = Down(capacity)
         self._plays = Up(capacity)
         self._rooms = Up(1)
         self.sharing = Sharing(capacity, self._coders)
-        self._parts: tuple[Rows, ...] = (self._coders, self._down, self._plays, self.sharing)
+        self.streams = Streams(capacity, 2 * SAMPLE_RATE)
+        self._parts: tuple[Rows, ...] = (
+            self._coders,
+            self._down,
+            self._plays,
+            self.sharing,
+            self.streams,
+        )
         # Of the plan; each index array is of positions unless it says otherwise.
         self._speaking = _NOBODY
         self._speaking_rows = _NOBODY
@@ -151,38 +161,49 @@ class Wideband(Rows):
         reading: Reading,
         store: PlayoutStore,
         noise: ComfortNoise,
-        blanked: npt.NDArray[np.bool_],
         pcm: _Sound,
-    ) -> npt.NDArray[np.int64]:
-        """Decode what the wideband speakers say, fill their gaps, and bring it to 8 kHz.
+    ) -> Reading:
+        """Decode what the wideband speakers say, make streams of it, and bring it to 8 kHz.
 
         Args:
             seating: who sits where.
             reading: the rows of the store to hear.
             store: the store.
-            noise: fills gaps.
-            blanked: bool, `(speakers,)`: frames that must be silent whatever came.
+            noise: what is under gaps.
             pcm: float32, `(speakers, 160)`: gets their frames at 8 kHz.
 
         Returns:
-            int64, `(speakers,)`: frames missing in a row, 0 for those whose gaps are filled here.
+            The reading as it is left for the other legs.
         """
-        missing = reading.missing[: seating.speakers]
         speaking, rows = self._speaking, self._speaking_rows
+        self.streams.forget(seating.silent_rows)
         if not len(speaking):
             self._pcm = _SILENCE
-            return missing
+            return reading
+        mine = reading.part(speaking)
+        self._pcm = np.zeros((len(rows), WIDE_FRAME), np.float32)
         # A decoder follows what came even where it must not be heard.
-        came = np.flatnonzero(reading.came[speaking])
-        frames = store.octets.reshape(-1, FRAME)[reading.index[speaking[came]]]
-        self.last[rows[came]] = decode(self._coders.decoders(rows[came]), frames)
-        self._pcm = self.last[rows].astype(np.float32)
-        noise.conceal(rows, missing[speaking], blanked[speaking], self._pcm)
+        came = np.flatnonzero(mine.came)
+        new = came[~self.early[rows[came]]]
+        self.last[rows[new]] = self._decode(rows[new], mine.index[new], store)
+        self._pcm[came] = self.last[rows[came]]
+        self.early[rows] = False
+        # Frames behind missing ones are decoded before their time, and not again at it.
+        bridged = rows[mine.bridged]
+        self.last[bridged] = self._decode(bridged, mine.behind, store)
+        self.early[bridged] = True
+        extra = np.zeros((len(mine.edited), WIDE_FRAME), np.float32)
+        second = rows[mine.edited[mine.extra]]
+        extra[mine.extra] = self._decode(second, mine.extra_index[mine.extra], store)
+        behind = self.last[bridged].astype(np.float32)
+        self.streams.follow(rows, mine, behind, extra, self._pcm, noise=noise, depth=store.depth)
         self._narrow = self._down.convert(rows, self._pcm)
         pcm[speaking] = self._narrow
-        filled = missing.copy()
-        filled[speaking] = 0
-        return filled
+        return reading.without(speaking)
+
+    def _decode(self, rows: _Index, index: _Index, store: PlayoutStore) -> npt.NDArray[np.int16]:
+        """Decode rows of the store by the decoders of legs, int16 `(k, 320)`."""
+        return decode(self._coders.decoders(rows), store.octets.reshape(-1, FRAME)[index])
 
     def narrow(self, rows: _Index, octets: npt.NDArray[np.uint8]) -> _Sound:
         """Decode, at 8 kHz, what legs say that are no speakers: somebody looks for their keys.

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from bridge.media.codecs import DECODED_VALUES
+from bridge.media.depth import START_ROWS
 from bridge.media.gate import (
     CLOSING,
     LOOK_AHEAD,
@@ -109,11 +110,11 @@ def test_a_line_is_silent_and_words_are_heard_whole(codec: str) -> None:
         said = word.reshape(-1) if codec == "PCMU" else None
         if said is None:
             said = g711.decode(g711.encode(g711.decode(g711.encode(word.reshape(-1), 8), 8), 0), 0)
-        at = 2 * 160
+        at = START_ROWS * 160  # what waits is looked at
         begin = int(np.flatnonzero(np.abs(heard.astype(int)) > 1000)[0])
         first = int(np.flatnonzero(np.abs(said.astype(int)) > 1000)[0])
         assert (heard[begin - first :][: len(said)] == said).all()
-        assert np.abs(heard[begin - first - at : begin - first]).max() > 0  # its 40 ms before
+        assert np.abs(heard[begin - first - at : begin - first]).max() > 0
         assert not heard[-160 * 20 :].any()
 
 

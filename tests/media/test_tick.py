@@ -327,6 +327,8 @@ FEW = (
     "((self.packets",
     "(state.foreground",
     "rooms",
+    "range(shortest // step",
+    "range(shifts.shape[1])",
 )
 
 
@@ -336,7 +338,11 @@ FEW = (
         ("tick", None),
         ("rtp", None),
         ("sequence", ("admit", "_advance", "_fill_gap", "_begin", "time")),
-        ("playout", ("write", "_store", "_prepare", "_store_halves", "_store_octets", "read")),
+        ("playout", ("write", "read", "_leap_or_wait", "_look_behind", "_edit", "coming")),
+        ("ring", None),
+        ("depth", None),
+        ("streams", None),
+        ("pitch", None),
         ("concealment", ("pause", "resume", "follow", "conceal")),
         ("levels", None),
         ("gate", None),

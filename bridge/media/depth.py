@@ -1,0 +1,214 @@
+"""How long each leg's sound waits, and how that follows its jitter.
+
+A packet's *transit* is the tick in which it came less the row it lies in; its *ahead*, how many
+ticks before its row is played it came, is the leg's depth less that. Of the last seconds' transits
+a histogram is kept, a circle of `BINS` rows that needs no zero. Four times a second it is read::
+
+    packets   ▂ █ █ ▄ ▂ . .              slow: all but one in 64 come this early or earlier
+      ahead   5 4 3 2 1 0 -1             fast: one in 16 comes this early or earlier
+
+    slow < 0              late packets: wait longer
+    fast < 1              all come in the last moment, a clock is drifting away: wait longer
+    slow > 0, half > 1    all come with a row to spare: wait less
+    fast > CAP_ROWS       wait less, whatever the jitter
+
+So on a clean line sound waits 20 to 40 ms, the wait for the tick included, and a row is there to
+look ahead to. A leg whose next row has not come, while nothing behind it has either, waits a row
+longer at once (`hold`); if it turns out that the row was lost, the wait is taken back, which costs
+nothing that could be heard.
+
+What is to be changed otherwise is the leg's `excess`, in octets of the stream (1/8000 s). `streams`
+takes it out or puts it in by whole pitch periods or in pauses, and tells `edited`. What does not
+make up a row stays as `lag`: decoded sound that waits behind the row being played.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bridge.media._rows import Rows
+from bridge.media.codecs import FRAME
+
+__all__ = ["CAP_ROWS", "EDITS_PER_TICK", "JUDGED_SHARE", "START_ROWS", "Depth"]
+
+CAP_ROWS: Final = 5
+"""Rows sound may wait: 100 ms, and up to a tick more for the tick."""
+
+START_ROWS: Final = 1
+"""Rows the first packet of a stream waits."""
+
+BINS: Final = 32
+"""Rows of the histogram's circle; a power of two."""
+
+JUDGED_SHARE: Final = 12
+"""One leg in so many is judged in a tick: each leg four times a second."""
+
+EDITS_PER_TICK: Final = 32
+"""Legs that are shortened or lengthened in a tick at most; the others have their turn soon."""
+
+EDIT_TICKS: Final = 3
+"""Ticks from one edit of a leg to the next: speech is never faster than by a quarter or so."""
+
+_SLOWEST: Final = -BINS // 2
+_FASTEST: Final = _SLOWEST + BINS - 1
+_NOTED: Final = (-5, 10)  # rows ahead; the rest of the circle is room for the depth to change
+_FEWEST: Final = 8  # packets from which on there is something to judge
+_SLOW_SHARE: Final = 64
+_FAST_SHARE: Final = 16
+_HALF_WINDOW: Final = 60  # ticks; the histogram covers one to two of them, 1.2 to 2.4 s
+
+_Rows = npt.NDArray[np.intp]
+_Ints = npt.NDArray[np.int64]
+
+
+class Depth(Rows):
+    """Transits of each leg's packets, and what is to be done about its depth.
+
+    Args:
+        capacity: rows to begin with.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.tick = 0
+        # Ticks were left out: how late packets are now says nothing of their path.
+        self.disturbed = False
+        self.running: npt.NDArray[np.int16] = self.column("running", np.int16, BINS)
+        self.before: npt.NDArray[np.int16] = self.column("before", np.int16, BINS)
+        self.turned: _Ints = self.column("turned", np.int64)
+        # How early the fastest packets come; how much of that is owed to waiting for a row.
+        self.fast: _Ints = self.column("fast", np.int64, fill=START_ROWS)
+        self.holds: _Ints = self.column("holds", np.int64)
+        self.lag: _Ints = self.column("lag", np.int64)
+        self.excess: _Ints = self.column("excess", np.int64)
+
+    def begin(self, rows: _Rows) -> None:
+        """Forget the transits of legs that are anchored anew; decoded sound still waits."""
+        self.running[rows] = 0
+        self.before[rows] = 0
+        self.turned[rows] = self.tick
+        self.fast[rows] = START_ROWS
+        self.holds[rows] = 0
+        self.excess[rows] = self.lag[rows]
+
+    def note(self, rows: _Rows, play_row: _Ints, ahead: _Ints) -> None:
+        """Count packets by their transit.
+
+        Args:
+            rows: intp, `(k,)`: the legs, each at most once.
+            play_row: int64, `(k,)`: where they are played.
+            ahead: int64, `(k,)`: how far ahead of that the packets are; negative when late.
+        """
+        if self.disturbed:
+            return
+        transit = self.tick - play_row - np.clip(ahead, *_NOTED)
+        self.running[rows, transit & (BINS - 1)] += 1
+
+    # --- waiting for a row ------------------------------------------------------------------------
+
+    def hold(self, rows: _Rows) -> npt.NDArray[np.bool_]:
+        """Say which of some legs whose row has not come wait for it, and count that.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+
+        Returns:
+            bool, `(k,)`: those that may wait longer.
+        """
+        may: npt.NDArray[np.bool_] = self.fast[rows] < CAP_ROWS
+        waiting = rows[may]
+        self.holds[waiting] += 1
+        self.fast[waiting] += 1
+        return may
+
+    def may_leap(self, rows: _Rows, missing: _Ints, *, faded: int) -> _Ints:
+        """Return how many rows that did not come may be left out, int64 `(k,)`.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+            missing: int64, `(k,)`: frames missing in a row.
+            faded: so many missing, and nothing is heard that a leap could break.
+        """
+        spare = np.where(missing > faded, np.maximum(self.excess[rows], 0) // FRAME, 0)
+        may: _Ints = self.holds[rows] + spare
+        return may
+
+    def leapt(self, rows: _Rows, leap: _Ints) -> None:
+        """Take note that rows were left out: first what waiting had cost, then excess."""
+        self.fast[rows] -= leap
+        spent = np.maximum(leap - self.holds[rows], 0)
+        self.excess[rows] -= spent * FRAME
+        self.holds[rows] = 0
+
+    # --- excess -----------------------------------------------------------------------------------
+
+    def judge(self, rows: _Rows, play_row: _Ints) -> None:
+        """Read the histograms of some legs and say what they have too much or too little.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+            play_row: int64, `(k,)`: where they are played.
+        """
+        ahead = np.arange(_SLOWEST, _FASTEST + 1)
+        # Whether waiting for a row was worth it shows when it comes: it is not counted here.
+        holds = self.holds[rows]
+        bins = (self.tick - (play_row + holds)[:, None] - ahead) & (BINS - 1)
+        counts = np.take_along_axis(self.running[rows] + self.before[rows], bins, 1)
+        below = np.cumsum(counts, axis=1)
+        total = below[:, -1]
+        slow = _SLOWEST + np.argmax(below > (total // _SLOW_SHARE)[:, None], axis=1)
+        above = total[:, None] - below  # packets that come still earlier
+        fast = _SLOWEST + np.argmax(above <= (total // _FAST_SHARE)[:, None], axis=1)
+        longer = np.maximum(np.maximum(-slow, 1 - fast), 0)
+        longer = np.minimum(longer, np.maximum(CAP_ROWS - fast, 0))
+        half = _SLOWEST + np.argmax(below > (total // 2)[:, None], axis=1)
+        shorter = np.maximum(np.maximum(np.minimum(slow, half - 1), fast - CAP_ROWS), 0)
+        known = total >= _FEWEST
+        legs = rows[known]
+        self.fast[legs] = (fast + holds)[known]
+        self.excess[legs] = (FRAME * (shorter - longer) + self.lag[rows])[known]
+        turn = rows[self.tick - self.turned[rows] >= _HALF_WINDOW]
+        self.before[turn] = self.running[turn]
+        self.running[turn] = 0
+        self.turned[turn] = self.tick
+
+    def due(self, rows: _Rows) -> _Rows:
+        """Return the places, in `rows`, of legs to shorten or lengthen in this tick."""
+        excess = self.excess[rows]
+        places = np.flatnonzero(excess)
+        if not len(places):
+            return places
+        due = places[(rows[places] + self.tick) % EDIT_TICKS == 0]
+        if len(due) > EDITS_PER_TICK:
+            due = np.roll(due, EDITS_PER_TICK * (self.tick // EDIT_TICKS))[:EDITS_PER_TICK]
+        legs_due: _Rows = due
+        return legs_due
+
+    def edited(self, rows: _Rows, taken_out: _Ints, extra: npt.NDArray[np.bool_]) -> None:
+        """Take note of edits.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+            taken_out: int64, `(k,)`: octets taken out, negative where put in.
+            extra: bool, `(k,)`: two rows were taken for it.
+        """
+        self.excess[rows] -= taken_out
+        self.lag[rows] += np.where(extra, FRAME, 0) - taken_out
+        self.fast[rows] -= extra
+
+    def keep(self, rows: _Rows) -> None:
+        """Take note that legs play what lags, and no row."""
+        self.lag[rows] -= FRAME
+        self.fast[rows] += 1
+
+    def let_go(self, rows: _Rows) -> None:
+        """Forget what lags of legs that nobody hears."""
+        self.lag[rows] = 0
+
+    def silent_excess(self, rows: _Rows) -> _Ints:
+        """Return by how many rows legs that nobody hears wait too long, and consider it done."""
+        moved = self.excess[rows] // FRAME
+        self.excess[rows] = 0
+        self.fast[rows] -= moved
+        return moved
