@@ -51,13 +51,17 @@ class MediaClient:
 
     @classmethod
     def start(
-        cls, bank: npt.NDArray[np.int16] | None = None, options: Configure | None = None
+        cls,
+        bank: npt.NDArray[np.int16] | None = None,
+        options: Configure | None = None,
+        module: str = "bridge.media",
     ) -> Self:
         """Start a media process by exec (never fork: PJSIP's thread holds locks).
 
         Args:
             bank: prompts and tones, int16, `(samples,)`, 8 kHz; none when not given.
             options: of the engine; the defaults when not given.
+            module: what is run; a measurement may wrap it.
 
         Returns:
             The client; `Ready` arrives as its first event.
@@ -71,7 +75,7 @@ class MediaClient:
             ours.settimeout(0)
             descriptor = theirs.fileno()
             process = subprocess.Popen(
-                [sys.executable, "-m", "bridge.media", "--control-fd", str(descriptor)],
+                [sys.executable, "-m", module, "--control-fd", str(descriptor)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(descriptor,),
                 env=_environment(),

@@ -1,4 +1,4 @@
-"""`python -m tests.bench legs|calls|phones|talkoff|faults|soak`, as scripts/bench starts it."""
+"""`python -m tests.bench legs|profile|calls|phones|...`, as scripts/bench starts it."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tests.bench import calls, faults, largest, legs, phones, soak, talkoff
+from tests.bench import calls, faults, largest, legs, phones, profiling, soak, talkoff
 from tests.bench.codings import CODINGS
 from tests.bench.cores import load_core, pin
 from tests.bench.programs import LoadError
@@ -41,18 +41,29 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--json", action="store_true", help="print JSON, for programs")
         return each
 
+    def load(each: argparse.ArgumentParser, seconds: int) -> None:
+        each.add_argument("--legs", type=_whole(2, 8000), default=1000, help="legs (1000)")
+        each.add_argument("--rooms", type=_whole(1, 4000), default=20, help="conferences (20)")
+        each.add_argument(
+            "--seconds", type=_whole(2, 3500), default=seconds, help=f"measured ({seconds})"
+        )
+        each.add_argument(
+            "--codec", choices=sorted(CODINGS), default="pcmu", help="of all legs (pcmu)"
+        )
+        each.add_argument(
+            "--talking",
+            choices=("all", "few"),
+            default="all",
+            help="who talks in a conference (all)",
+        )
+        each.add_argument(
+            "--sockets", choices=("own", "shared"), default="own", help="one a leg, or shared (own)"
+        )
+
     one = command("legs", legs)
-    one.add_argument("--legs", type=_whole(2, 8000), default=1000, help="legs (1000)")
-    one.add_argument("--rooms", type=_whole(1, 4000), default=20, help="conferences (20)")
-    one.add_argument("--seconds", type=_whole(2, 3500), default=60, help="measured (60)")
-    one.add_argument("--codec", choices=sorted(CODINGS), default="pcmu", help="of all legs (pcmu)")
-    one.add_argument(
-        "--talking", choices=("all", "few"), default="all", help="who talks in a conference (all)"
-    )
-    one.add_argument(
-        "--sockets", choices=("own", "shared"), default="own", help="one a leg, or shared (own)"
-    )
+    load(one, 60)
     one.add_argument("--find", action="store_true", help="find the largest load that holds as well")
+    load(command("profile", profiling), 20)
     two = command("calls", calls)
     two.add_argument("--calls", type=_whole(1, 2000), default=1000, help="in all (1000)")
     two.add_argument("--rate", type=_whole(1, 500), default=50, help="new ones a second (50)")
@@ -108,6 +119,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         raise LoadError(f"{options.legs} legs in {options.rooms} rooms: two a room at least")
     chosen = ("legs", "rooms", "seconds", "codec", "talking", "sockets")
     trial = legs.Trial(**{name: getattr(options, name) for name in chosen})
+    if options.command == "profile":
+        return profiling.measure(trial)
     result = legs.measure(trial)
     return {**result, **largest.find(trial)} if options.find else result
 
@@ -128,6 +141,6 @@ def _table(result: dict[str, Any], indent: str = "") -> str:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
-    if sys.argv[1:2] == ["legs"]:
+    if sys.argv[1:2] in (["legs"], ["profile"]):
         pin(0, load_core())  # out of the way of what is measured
     sys.exit(main())

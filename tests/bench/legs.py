@@ -179,12 +179,13 @@ def prepare(trial: Trial, folder: Path) -> tuple[FarEnds, npt.NDArray[np.int16]]
     ), sounds
 
 
-def run(trial: Trial, far_ends: FarEnds) -> dict[str, Any]:
+def run(trial: Trial, far_ends: FarEnds, module: str = "bridge.media") -> dict[str, Any]:
     """Measure the bridge alone.
 
     Args:
         trial: the load.
         far_ends: its far ends.
+        module: what the media process runs.
 
     Returns:
         The part of the result that is about the bridge.
@@ -194,7 +195,7 @@ def run(trial: Trial, far_ends: FarEnds) -> dict[str, Any]:
     """
     legs, seconds = trial.legs, trial.seconds
     longest = seconds + WARM_S + DRAIN_S + 40
-    with media_process() as media, far_ends.program(longest, idle=media.hear) as far:
+    with media_process(module) as media, far_ends.program(longest, idle=media.hear) as far:
         media.wait(lambda: media.ready, "a sign of life")
         ports = _open(media, trial, far.answer(20.0)["ports"])
         media.asked()  # all commands before it are carried out

@@ -23,10 +23,14 @@ __all__ = ["MediaProcess", "media_process"]
 
 
 class MediaProcess:
-    """A media process and what it said."""
+    """A media process and what it said.
 
-    def __init__(self) -> None:
-        self.client = MediaClient.start()
+    Args:
+        module: what is run.
+    """
+
+    def __init__(self, module: str = "bridge.media") -> None:
+        self.client = MediaClient.start(module=module)
         pin(self.client.pid, tested_core())
         self.ready = False
         self.statistics: list[EngineStatistics] = []
@@ -84,9 +88,9 @@ class MediaProcess:
 
 
 @contextlib.contextmanager
-def media_process() -> Iterator[MediaProcess]:
+def media_process(module: str = "bridge.media") -> Iterator[MediaProcess]:
     """Start one on the core of what is measured, and end it afterwards."""
-    media = MediaProcess()
+    media = MediaProcess(module)
     try:
         yield media
     finally:

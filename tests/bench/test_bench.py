@@ -101,6 +101,7 @@ def programs_of(mark: str) -> set[str]:
                 "lost",
             ],
         ),
+        ("profile", ["--legs", "--sockets", "stages_ms"]),
         ("calls", ["--calls", "--rate", "--peak", "admitted_at"]),
         ("phones", ["--phones", "--legs", "doctor"]),
         ("faults", ["--legs", "--rooms", "--kills", "--cases", "machine_stall_ms"]),
@@ -118,7 +119,7 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     """What is not known is said, with what is."""
     result = bench(lock, "lags")
     assert result.returncode == 2
-    assert "lags: legs, calls, phones, talkoff, faults or soak" in result.stderr
+    assert "lags: legs, profile, calls, phones, talkoff, faults or soak" in result.stderr
 
 
 def test_second_measurement_gives_up_waiting(lock: Path) -> None:
@@ -172,9 +173,13 @@ def media_process(mark: str) -> int:
         time.sleep(0.05)
 
 
-def descriptors(pid: int) -> list[Path]:
-    """Return the open descriptors of a process."""
-    return list(Path(f"/proc/{pid}/fd").iterdir())
+def sockets_of(pid: int) -> int:
+    """Return how many sockets a process has open."""
+    found = 0
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # it has just been closed
+            found += link.readlink().name.startswith("socket:")
+    return found
 
 
 @pytest.fixture
@@ -219,6 +224,20 @@ def test_what_is_measured_of_legs_adds_up(
     assert {"late", "send_errors", "dropped"} <= set(result["generator"])
 
 
+def test_a_profile_names_stages_and_the_lines_that_take_their_time(
+    brief: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where samples fell adds up to one, and the sockets' own lines are among them."""
+    arguments = ["--legs", "60", "--rooms", "2", "--seconds", "3"]
+    assert main(["profile", *arguments, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    stages = result["stages"]
+    assert {"receive", "decode", "mix", "send"} <= set(stages)
+    assert sum(stage["share"] for stage in stages.values()) == pytest.approx(1, abs=0.05)
+    assert any("own_sockets.py" in line for line in stages["receive"]["lines"])
+    assert 0 < result["user_share"] < 1
+
+
 def test_ticks_that_were_not_made_are_lost_packets(
     brief: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +248,7 @@ def test_ticks_that_were_not_made_are_lost_packets(
     def stop_for_a_while() -> None:
         pid = media_process(f"BENCH_TEST={value}")
         # Not before it has its legs: a machine in a hurry starts it slowly.
-        while sum(link.readlink().name.startswith("socket:") for link in descriptors(pid)) < 8:
+        while sockets_of(pid) < 8:
             time.sleep(0.05)
         time.sleep(0.2)
         os.kill(pid, signal.SIGSTOP)
