@@ -7,10 +7,13 @@ import stat
 import struct
 from typing import Final
 
-__all__ = ["PEER_ERRORS", "SO_TIMESTAMPNS", "TIMESPEC", "adopt_udp", "dropped_by"]
+__all__ = ["PEER_ERRORS", "SIOCGSTAMPNS", "SO_TIMESTAMPNS", "TIMESPEC", "adopt_udp", "dropped_by"]
 
 SO_TIMESTAMPNS: Final = 35
 """The option, and the kind of what comes by it (asm-generic/socket.h); Python names neither."""
+
+SIOCGSTAMPNS: Final = 0x8907
+"""The question when the last packet arrived that was read (linux/sockios.h)."""
 
 TIMESPEC: Final = struct.Struct("@qq")
 """struct timespec: seconds and nanoseconds."""

@@ -14,8 +14,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
+from bridge.media.latching import Source
 
-__all__ = ["LOWEST_DESCRIPTOR", "SHARED_BUFFER", "MediaPair", "open_pair", "widen"]
+__all__ = [
+    "LOWEST_DESCRIPTOR",
+    "SHARED_BUFFER",
+    "MediaPair",
+    "open_beside",
+    "open_pair",
+    "open_shared",
+    "widen",
+]
 
 LOWEST_DESCRIPTOR: Final = 1024
 """FD_SETSIZE: `select` sees descriptors below this."""
@@ -41,6 +50,11 @@ class MediaPair:
     rtp: socket.socket
     rtcp: socket.socket
     port: int
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """The descriptors that a media process needs, in their order."""
+        return (self.rtp.fileno(), self.rtcp.fileno())
 
     def close(self) -> None:
         """Close both sockets; a media process that was handed copies keeps its own."""
@@ -86,6 +100,64 @@ def open_pair(bind_ip: str, low: int, high: int) -> MediaPair:
     )
 
 
+def open_shared(bind_ip: str, low: int, high: int, count: int) -> list[MediaPair]:
+    """Open pairs that many legs will share: the lowest of the range, so that a firewall knows them.
+
+    Args:
+        bind_ip: the local IPv4 address to bind.
+        low: the lowest port that may be used.
+        high: the highest port that may be used.
+        count: how many pairs.
+
+    Returns:
+        The pairs, fewer where so many are not free; with wide buffers, and open to `open_beside`.
+
+    Raises:
+        DescriptorsExhausted: the process may not open more files.
+        OSError: the address is not one of this machine.
+    """
+    pairs: list[MediaPair] = []
+    for port in range(low + (low & 1), high, 2):
+        if len(pairs) == count:
+            break
+        pair = _try_pair(bind_ip, port, shared=True)
+        if pair is not None:
+            widen(pair)
+            pairs.append(pair)
+    return pairs
+
+
+def open_beside(shared: MediaPair, rtp: Source, rtcp: Source) -> MediaPair:
+    """Open sockets on the ports of a shared pair, for one far end alone.
+
+    The kernel gives a connected UDP socket the packets of its remote pair and leaves all others to
+    the shared one; only between `bind` and `connect`, a few microseconds, may a packet of another
+    leg come here and be lost.
+
+    Args:
+        shared: the pair, of `open_shared`.
+        rtp: the far end's address and port for RTP.
+        rtcp: and for RTCP.
+
+    Returns:
+        The pair, connected; its port is the shared pair's.
+
+    Raises:
+        DescriptorsExhausted: the process may not open more files.
+        OSError: the kernel does not allow it.
+    """
+    with contextlib.ExitStack() as stack:
+        sockets = []
+        for beside, remote in ((shared.rtp, rtp), (shared.rtcp, rtcp)):
+            sock = stack.enter_context(_open_socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(beside.getsockname())
+            sock.connect(remote)
+            sockets.append(sock)
+        stack.pop_all()
+    return MediaPair(rtp=sockets[0], rtcp=sockets[1], port=shared.port)
+
+
 def widen(pair: MediaPair) -> int:
     """Give a pair's RTP socket the buffers that a shared port needs, as far as the machine allows.
 
@@ -108,7 +180,7 @@ def widen(pair: MediaPair) -> int:
     return pair.rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-def _try_pair(bind_ip: str, port: int) -> MediaPair | None:
+def _try_pair(bind_ip: str, port: int, *, shared: bool = False) -> MediaPair | None:
     with contextlib.ExitStack() as stack:
         sockets = []
         for number in (port, port + 1):
@@ -119,6 +191,9 @@ def _try_pair(bind_ip: str, port: int) -> MediaPair | None:
                 if error.errno in {errno.EADDRINUSE, errno.EACCES}:
                     return None
                 raise
+            if shared:
+                # Only now: before, another shared pair could have been there already.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sockets.append(sock)
         stack.pop_all()
     return MediaPair(rtp=sockets[0], rtcp=sockets[1], port=port)

@@ -14,7 +14,7 @@ from bridge.media.legs import Legs
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import PACKET, Outgoing
 from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, OwnSockets
-from bridge.media.ports import MediaPair, open_pair
+from bridge.media.ports import MediaPair, open_beside, open_pair, open_shared
 from bridge.media.rtp import PACKET_ROW
 from bridge.media.seating import seat
 from tests.media.engine import Rtp, still
@@ -347,3 +347,45 @@ def test_arrival_is_timed_by_the_kernel(line: Line) -> None:
         times += line.sockets.receive(line.tick).times.tolist()
     assert len(times) == 2
     assert abs(times[0] - time.time()) < 60
+
+
+def test_a_socket_beside_a_shared_port_is_never_without_a_connection(line: Line) -> None:
+    """Else it would take what is others': not after two quiet seconds, nor while media moves."""
+    phone, moved, other = line.phone(), line.phone(), line.phone()
+    (shared,) = open_shared(HOST, 28_000, 29_999, 1)
+    pair = open_beside(shared, phone.address, (HOST, 9))
+    media = LegMedia(codec="PCMU", payload_type=0, remote_rtp=phone.address)
+    line.legs.take(1, media)
+    line.sockets.open(0, media, [os.dup(fd) for fd in pair.descriptors])
+    line.pairs[0] = pair
+    for _ in range(QUIET_TICKS + 50):
+        assert line.receive() == []
+    other.send(shared.port)
+    phone.send(shared.port)
+    assert line.receive() == [(0, 100)]
+    assert len(shared.rtp.recv(2048)) == 172
+    line.sockets.change(0, LegMedia(codec="PCMU", payload_type=0, remote_rtp=moved.address))
+    phone.send(shared.port)
+    moved.send(shared.port)
+    assert line.receive() == [(0, 100)]
+    assert line.sockets.known(0) == moved.address
+    assert len(shared.rtp.recv(2048)) == 172
+    shared.close()
+
+
+def test_a_socket_error_keeps_no_other_leg_from_being_read(line: Line) -> None:
+    """ICMP says that a far end is gone; in the same turn of the loop the others' packets come."""
+    phones = [line.phone() for _ in range(3)]
+    ports = [line.open(row, phone.address) for row, phone in enumerate(phones)]
+    for phone, port in zip(phones, ports, strict=True):
+        phone.send(port)
+    assert len(line.receive()) == 3
+    phones[1].rtp.close()
+    line.pairs[1].rtp.send(b"to a port that is closed")
+    for _ in range(3):
+        for row in (0, 2):
+            phones[row].send(ports[row])
+        got = line.receive()
+        assert sorted(row for row, _ in got) == [0, 2]
+        assert [number for _, number in got] == [phones[0].sequence - 1] * 2
+    assert line.counters.peer_refused == 1
