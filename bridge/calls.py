@@ -38,6 +38,7 @@ from bridge.media.messages import (
 )
 from bridge.media.messages import Place as PlaceLeg
 from bridge.media.messages import Play as PlayClips
+from bridge.port_sharing import SharedPlace
 from bridge.sip.errors import NotRunningError
 from bridge.timers import Timers
 from cdr.records import new_id
@@ -75,7 +76,7 @@ class Call:
         bridge: the house.
         incoming: what SIP said of the call.
         number: the number dialled.
-        pair: its media sockets.
+        sockets: its own media sockets, or its place on a shared port.
         leg: our number for the leg, never used twice.
     """
 
@@ -84,7 +85,7 @@ class Call:
         bridge: Bridge,
         incoming: IncomingCall,
         number: NumberEntry,
-        pair: MediaPair,
+        sockets: MediaPair | SharedPlace,
         leg: int,
     ) -> None:
         self.bridge = bridge
@@ -107,7 +108,7 @@ class Call:
         self.statistics = LegStatistics(leg=leg)
         self.codec: str | None = None
         self.language = number.info.language
-        self._pair: MediaPair | None = pair
+        self._sockets = sockets
         self._opened = False
         self._confirmed = False
         self._leaving = False
@@ -157,22 +158,33 @@ class Call:
             # Who holds us with sendonly sends music: the others must not hear it.
             rx=media.rx and not media.on_hold,
         )
-        pair, self._pair = self._pair, None
-        if pair is None:
+        if self._opened:
+            self._follow(description.remote_rtp)
             self.bridge.media.send(ChangeLeg(leg=self.leg, media=description))
             self._log.debug("media changed", codec=media.codec, hold=media.on_hold)
             return
         self._opened = True
+        self._follow(description.remote_rtp)
+        shared = self._sockets.index if isinstance(self._sockets, SharedPlace) else None
         opening = OpenLeg(
             leg=self.leg,
             media=description,
             ssrc=secrets.randbelow(2**32 - 1) + 1,
             cname=secrets.token_hex(8),
+            shared_port=shared,
         )
-        self.bridge.media.open_leg(opening, pair)
+        self.bridge.media.open_leg(opening, self._sockets)
         early, self._early = self._early, {}
         for play in early.values():
             self.bridge.media.send(play)
+
+    def _follow(self, remote: tuple[str, int] | None) -> None:
+        """Keep account of where a leg on a shared port is heard from."""
+        place = self._sockets
+        if isinstance(place, SharedPlace) and remote is not None and not place.move(remote):
+            # Only a carrier that gives two calls one port does that, and then it is one sound.
+            self.bridge.count("shared_pair_taken")
+            self._log.warning("media moved to where another leg's comes from")
 
     def confirmed(self) -> None:
         """Note the ACK: the way to the caller is cut through."""
@@ -203,9 +215,7 @@ class Call:
             self.statistics = self.bridge.media.closing(self.leg)
             self._timers.start(CLOSE_TIMER, CLOSE_WAIT_S)
             return
-        if self._pair is not None:
-            self._pair.close()
-            self._pair = None
+        self._sockets.close()
         self._close()
 
     def close_politely(self, reason: events.CloseReason) -> None:

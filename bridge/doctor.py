@@ -17,19 +17,20 @@ import socket
 import stat
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bridge.addresses import outward_address
+from bridge.media.ports import SHARED_BUFFER
 from bridge.sip.errors import SipError
 from bridge.sip.layout import build_report
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
-__all__ = ["Finding", "Verdict", "examine", "examine_machine"]
+__all__ = ["Finding", "Verdict", "examine", "examine_machine", "shared_ports"]
 
 Verdict = Literal["ok", "warning", "fault"]
 
@@ -286,6 +287,34 @@ def _receive_buffers() -> Iterator[Finding]:
         )
     else:
         yield Finding("receive buffers", "ok", f"net.core.rmem_max is {limit or 'unknown'}")
+
+
+def shared_ports(settings: Settings, trunks: Sequence[str]) -> Iterator[Finding]:
+    """Look at the ports that trunks with shared media use, and at their buffers.
+
+    Args:
+        settings: the settings in force.
+        trunks: names of the trunks with shared media.
+    """
+    if not trunks:
+        return
+    ports, count = settings.media.rtp_ports, settings.media.shared_ports
+    low = ports.low + (ports.low & 1)
+    limit = int(_read("/proc/sys/net/core/rmem_max") or 0)
+    text = (
+        f"the lowest {count} pairs of media.rtp_ports for each media process, from UDP {low} on,"
+        f" carry the calls of {', '.join(trunks)}; net.core.rmem_max is {limit or 'unknown'}"
+    )
+    if 0 < limit < SHARED_BUFFER:
+        yield Finding(
+            "shared ports",
+            "warning",
+            text,
+            f"sysctl -w net.core.rmem_max={SHARED_BUFFER} net.core.wmem_max={SHARED_BUFFER}:"
+            " hundreds of legs share one buffer, and 20 ms of them must fit several times.",
+        )
+    else:
+        yield Finding("shared ports", "ok", text)
 
 
 def _offered_address(settings: Settings) -> Iterator[Finding]:

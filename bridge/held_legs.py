@@ -30,9 +30,10 @@ from bridge.media.messages import (
     StopPlay,
 )
 from bridge.media.page import Records
+from bridge.media.ports import MediaPair
 
 if TYPE_CHECKING:
-    from bridge.media.ports import MediaPair
+    from bridge.port_sharing import SharedPlace
     from bridge.posts import Post
 
 __all__ = ["HeldLeg"]
@@ -53,7 +54,7 @@ class HeldLeg:
 
     Args:
         opened: how it was opened, and what was negotiated last.
-        pair: its sockets.
+        sockets: its own, or its place on a shared port.
         post: the post whose process has it.
         moves_to: the post that it is on its way to.
         record: where it stood, `None` where no process has had it.
@@ -70,7 +71,7 @@ class HeldLeg:
     """
 
     opened: OpenLeg
-    pair: MediaPair
+    sockets: MediaPair | SharedPlace
     post: Post
     moves_to: Post | None = None
     record: np.void | None = None
@@ -93,7 +94,18 @@ class HeldLeg:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """The descriptors that a media process needs, in their order."""
-        return (self.pair.rtp.fileno(), self.pair.rtcp.fileno())
+        return self.sockets.descriptors
+
+    def part(self) -> None:
+        """Let a leg on a shared port have sockets of its own there: those can go elsewhere.
+
+        Raises:
+            DescriptorsExhausted: this process may not open more files.
+            OSError: the kernel does not allow it.
+        """
+        if self.opened.shared_port is not None and not isinstance(self.sockets, MediaPair):
+            self.sockets.part(self.opened.media.remote_rtcp)
+            self.opened = msgspec.structs.replace(self.opened, shared_port=None)
 
     def remember(self, command: Command) -> bool:
         """Keep what another process would have to know.

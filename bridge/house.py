@@ -24,6 +24,7 @@ from bridge.directory import Directory
 from bridge.errors import StartError
 from bridge.media.messages import Configure
 from bridge.operations import CHANGING, OPERATIONS
+from bridge.port_sharing import PortSharing
 from bridge.records import Records
 from bridge.server import Bridge
 from bridge.sip.endpoint import SipEndpoint, look_for_port
@@ -133,6 +134,7 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
             processes=settings.media.processes or default_processes(),
             tick_share=settings.limits.tick_share,
             memory_mb=settings.media.memory_limit_mb,
+            sharing=_port_sharing(settings),
         )
         stack.push_async_callback(bridge.media.stop)
         await bridge.media.start()
@@ -181,6 +183,16 @@ def _sip_settings(settings: Settings) -> SipSettings:
         session_timer_s=sip.session_timer_s,
         min_session_s=sip.min_session_s,
         open_admission=sip.open_admission,
+    )
+
+
+def _port_sharing(settings: Settings) -> PortSharing:
+    media = settings.media
+    return PortSharing(
+        media.bind_ip or settings.sip.bind_ip,
+        media.rtp_ports.low,
+        media.rtp_ports.high,
+        media.shared_ports,
     )
 
 

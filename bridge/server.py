@@ -49,6 +49,8 @@ from dialplan.guesses import GuessLimits, Throttle
 if TYPE_CHECKING:
     from bridge.directory import Directory
     from bridge.media.messages import Event as MediaEvent
+    from bridge.media.ports import MediaPair
+    from bridge.port_sharing import SharedPlace
     from bridge.records import Records
     from bridge.sip.endpoint import SipEndpoint
     from bridge.supervisor import MediaSupervisor
@@ -168,26 +170,42 @@ class Bridge:
         if isinstance(verdict, admission.Refused):
             self._refuse(incoming, verdict)
             return
-        media = self.settings.media
         try:
-            pair = open_pair(
-                media.bind_ip or self.settings.sip.bind_ip,
-                media.rtp_ports.low,
-                media.rtp_ports.high,
-            )
+            sockets = self._sockets_for(incoming)
         except (PortsExhausted, DescriptorsExhausted, OSError) as error:
             self._log.error(
                 "no media port", problem=type(error).__name__, call=self._call_name(incoming)
             )
             self._refuse(incoming, admission.overloaded(incoming, self, "no_media_port"))
             return
-        call = Call(self, incoming, verdict, pair, next(self._numbers))
+        call = Call(self, incoming, verdict, sockets, next(self._numbers))
         self.calls[call.call] = call
         self.legs[call.leg] = call
         self.records.leg_opened(call)
         self.traces.call_begun(call)
-        self.sip.accept(call.call, LocalMedia(pair.port, codecs=CODECS[media.wideband]))
+        codecs = CODECS[self.settings.media.wideband]
+        self.sip.accept(call.call, LocalMedia(sockets.port, codecs=codecs))
         call.begin()
+
+    def _sockets_for(self, incoming: IncomingCall) -> MediaPair | SharedPlace:
+        """Find a place on a shared port where the trunk allows it, else open a pair of sockets.
+
+        Where we make the offer, nobody knows yet where media will come from: a pair of its own.
+
+        Raises:
+            PortsExhausted: no pair is free.
+            DescriptorsExhausted: the process may not open more files.
+            OSError: the address is not one of this machine.
+        """
+        trunk = self.directory.trunk(incoming.trunk)
+        if trunk is not None and trunk.media == "shared" and incoming.media_source is not None:
+            place = self.media.reserve(incoming.media_source)
+            if place is not None:
+                return place
+            self.counters["shared_ports_full"] += 1
+        media = self.settings.media
+        ip = media.bind_ip or self.settings.sip.bind_ip
+        return open_pair(ip, media.rtp_ports.low, media.rtp_ports.high)
 
     def _refuse(self, incoming: IncomingCall, verdict: admission.Refused) -> None:
         self.counters[f"refused_{verdict.reason}"] += 1

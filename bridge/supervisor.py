@@ -31,6 +31,7 @@ import structlog
 from bridge.errors import StartError
 from bridge.held_legs import HeldLeg
 from bridge.media.errors import MediaError
+from bridge.media.latching import Source
 from bridge.media.messages import (
     CloseLeg,
     Command,
@@ -48,11 +49,13 @@ from bridge.media.messages import (
     Play,
     PlayFinished,
     Ready,
+    SharePort,
     Statistics,
     StopPlay,
 )
 from bridge.media.ports import MediaPair
 from bridge.media_process import LOOK_S, MediaProcess
+from bridge.port_sharing import PortSharing, SharedPlace
 from bridge.posts import TICK_MS, Busy, Post, least_loaded
 
 __all__ = ["HANG_S", "MediaSupervisor", "default_processes"]
@@ -97,6 +100,7 @@ class MediaSupervisor:
         options: of the engine, told to each media process before its first leg.
         processes: how many there are, without the spare.
         tick_share: of 20 ms that the 95th percentile of ticks may take before calls are refused.
+        sharing: shared ports, where there are any.
         memory_mb: resident memory at which a process is taken for leaking.
     """
 
@@ -110,6 +114,7 @@ class MediaSupervisor:
         processes: int = 1,
         tick_share: float = 0.7,
         memory_mb: int = 1024,
+        sharing: PortSharing | None = None,
     ) -> None:
         self._bank = bank
         self._on_event = on_event
@@ -117,6 +122,7 @@ class MediaSupervisor:
         self._options = options if options is not None else Configure()
         self._tick_share = tick_share
         self._memory_bytes = memory_mb << 20
+        self._sharing = sharing
         self._log = structlog.get_logger("bridge.supervisor")
         self._posts = [Post(number, Busy(tick_share)) for number in range(processes)]
         self._spares: list[MediaProcess] = []
@@ -164,8 +170,10 @@ class MediaSupervisor:
             post.process = None
         await asyncio.gather(*(process.stop() for process in processes))
         for held in self._legs.values():
-            held.pair.close()
+            held.sockets.close()
         self._legs.clear()
+        if self._sharing is not None:
+            self._sharing.close()
 
     def _processes(self) -> list[MediaProcess]:
         return [*(post.process for post in self._posts if post.process), *self._spares]
@@ -201,10 +209,41 @@ class MediaSupervisor:
 
     # -- commands -------------------------------------------------------------------------------
 
-    def open_leg(self, command: OpenLeg, pair: MediaPair) -> None:
-        """Open a leg; the pair is this object's from now on, and closed with the leg."""
+    def reserve(self, remote: Source) -> SharedPlace | None:
+        """Find a place on a shared port for a leg.
+
+        Args:
+            remote: where its media will come from.
+
+        Returns:
+            Its place, to be closed with the leg; None where there is none.
+
+        Raises:
+            DescriptorsExhausted: this process may not open more files.
+            OSError: the ports cannot be opened.
+        """
+        if self._sharing is None:
+            return None
         post = least_loaded(self._posts)
-        held = HeldLeg(opened=command, pair=pair, post=post)
+        fresh = not self._sharing.has(post.number)
+        ports = self._sharing.of(post.number)
+        if fresh:
+            self._share(post)
+        return ports.reserve(remote)
+
+    def _share(self, post: Post) -> None:
+        """Hand the post's shared ports to its process, which keeps them."""
+        if self._sharing is None or post.process is None or not self._sharing.has(post.number):
+            return
+        for index, pair in enumerate(self._sharing.of(post.number).pairs):
+            post.process.send(SharePort(port=index), pair.descriptors)
+
+    def open_leg(self, command: OpenLeg, sockets: MediaPair | SharedPlace) -> None:
+        """Open a leg; its sockets or place are this object's from now on, and closed with it."""
+        post = least_loaded(self._posts)
+        if isinstance(sockets, SharedPlace) and self._sharing is not None:
+            post = self._posts[self._sharing.number(sockets.ports)]
+        held = HeldLeg(opened=command, sockets=sockets, post=post)
         self._legs[command.leg] = held
         post.legs.add(command.leg)
         if post.process is not None:
@@ -291,8 +330,7 @@ class MediaSupervisor:
         if held.moves_to is None:
             process = held.post.process
             if process is None:
-                held.post = target  # it is in no process; whoever comes to the post opens it
-                self._hand_over(target, [held])
+                self._bring(held, target)  # it is in no process; whoever comes to the post opens it
                 return
             process.send(GiveLegs(legs=[held.leg]))
         held.moves_to = target
@@ -302,8 +340,16 @@ class MediaSupervisor:
         if held is None or held.moves_to is None:
             return
         held.given(event, process.record_type)
-        held.post, held.moves_to = held.moves_to, None
-        self._hand_over(held.post, [held])
+        self._bring(held, held.moves_to)
+
+    def _bring(self, held: HeldLeg, target: Post) -> None:
+        """Open a leg, which no process has now, at another post."""
+        held.post, held.moves_to = target, None
+        try:
+            held.part()
+        except (MediaError, OSError) as error:
+            self._log.error("leg cannot leave its shared port", problem=type(error).__name__)
+        self._hand_over(target, [held])
 
     # -- what the processes say -----------------------------------------------------------------
 
@@ -354,7 +400,7 @@ class MediaSupervisor:
 
     def _forget(self, held: HeldLeg) -> None:
         del self._legs[held.leg]
-        held.pair.close()
+        held.sockets.close()
         (held.moves_to or held.post).legs.discard(held.leg)
         if held.place is not None and held.place.room is not None:
             self._change_room(held, held.place.room, None)
@@ -401,8 +447,7 @@ class MediaSupervisor:
             for held in legs:
                 held.died(records)
                 if held.moves_to is not None:
-                    held.post, held.moves_to = held.moves_to, None
-                    self._hand_over(held.post, [held])
+                    self._bring(held, held.moves_to)
         self._count_death(lived)
         self._fill_posts()
 
@@ -424,6 +469,7 @@ class MediaSupervisor:
                 self._spares.remove(spare)
                 post.process = spare
                 spare.take_charge()
+                self._share(post)
                 self._hand_over(post, [held for held in self._legs.values() if held.post is post])
                 for play in chain.from_iterable(map(dict.values, post.room_plays.values())):
                     spare.send(play)

@@ -125,6 +125,12 @@ class MediaSettings:
     rtp_ports: PortRange = _setting(
         kinds.port_range(16), PortRange(16384, 32767), "UDP ports for RTP and RTCP"
     )
+    shared_ports: int = _setting(
+        kinds.integer(1, 64),
+        8,
+        "pairs of ports, the lowest of rtp_ports, that a media process shares among the legs of"
+        " trunks with shared media",
+    )
     quiet_probe_s: float = _setting(
         kinds.number(5, 3600), 30.0, "seconds without RTP after which the other end is asked"
     )

@@ -65,6 +65,14 @@ def trunk_group() -> None:
     show_default=True,
     help="Believe its P-Asserted-Identity.",
 )
+@click.option(
+    "--media",
+    type=click.Choice(["own", "shared"]),
+    default="own",
+    show_default=True,
+    help="RTP ports: a pair for each leg, or a few shared by all, for media that comes from where"
+    " its SDP says.",
+)
 @click.option("--call-limit", type=NUMBER_OR_NONE, metavar="N", help='Calls at once, or "none".')
 @click.option(
     "--refuse-status",
@@ -87,6 +95,7 @@ def trunk_add(
 
     Examples:
       dialin trunk add carrier --address 192.0.2.0/28
+      dialin trunk add carrier --address 192.0.2.0/28 --media shared
       dialin trunk add office --digest-user pbx
       dialin trunk add provider --address 198.51.100.7 \
         --register sip.example.net --register-user 46101234567
@@ -134,6 +143,7 @@ def trunk_list(administration: Administration[Any], /, *, as_json: bool) -> None
         ("Digest user", "digest_user"),
         ("Registers with", "register_server"),
         ("Asserts identity", "asserts_identity"),
+        ("Media", "media"),
         ("Limit", "call_limit"),
     ]
     empty = "There are no trunks: loopback and private networks may call. See `dialin trunk add`."

@@ -44,6 +44,7 @@ def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
     register_expires_s: int = 300,
     register_transport: str = "udp",
     asserts_identity: bool = True,
+    media: str = "own",
     call_limit: int | None = None,
     refuse_status: int = 503,
 ) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def trunk_add(  # noqa: PLR0913 - what a trunk is known by, all by keyword
         register_expires_s=required("expiry", register_expires_s, 60, 86400),
         register_transport=choice("transport", register_transport, ("udp", "tcp")),
         asserts_identity=bool(asserts_identity),
+        media=choice("media", media, ("own", "shared")),
         call_limit=limit_or_none("call limit", call_limit, 1, 20000),
         refuse_status=required("refuse status", refuse_status, 480, 606),
         created_at=utc_now(),
@@ -213,6 +215,7 @@ def _trunk(row: Trunk) -> dict[str, Any]:
         "register_expires_s": row.register_expires_s if row.register_server else None,
         "register_transport": row.register_transport if row.register_server else None,
         "asserts_identity": row.asserts_identity,
+        "media": row.media,
         "call_limit": row.call_limit,
         "refuse_status": row.refuse_status,
         "created_at": row.created_at.isoformat(),

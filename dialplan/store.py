@@ -99,6 +99,7 @@ class TrunkEntry(Struct, frozen=True):
         digest: Realm, user and HA1 (MD5 of user:realm:password), or None.
         register: Server, user, password, expiry in seconds and transport, or None.
         asserts_identity: Whether its ``P-Asserted-Identity`` is believed.
+        media: Which ports its calls' RTP has: ``own``, a pair a leg, or ``shared`` ones.
         call_limit: Calls at once; None for no limit.
         refuse_status: What it is answered when the whole bridge is full.
     """
@@ -110,6 +111,7 @@ class TrunkEntry(Struct, frozen=True):
     asserts_identity: bool
     call_limit: int | None
     refuse_status: int
+    media: str = "own"
 
     def __repr__(self) -> str:
         return f"TrunkEntry(name={self.name!r})"
@@ -254,4 +256,5 @@ def _trunk(row: Trunk, vault: Vault) -> TrunkEntry:
         asserts_identity=row.asserts_identity,
         call_limit=row.call_limit,
         refuse_status=row.refuse_status,
+        media=row.media,
     )

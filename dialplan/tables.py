@@ -129,6 +129,8 @@ class Trunk(Base):
     register_expires_s: Mapped[int]
     register_transport: Mapped[str] = mapped_column(String(8))
     asserts_identity: Mapped[bool]
+    media: Mapped[str] = mapped_column(String(8), server_default="own")
+    """Which ports its calls' RTP has: "own", a pair a leg, or "shared" ones."""
     call_limit: Mapped[int | None]
     refuse_status: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

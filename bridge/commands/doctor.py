@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from bridge.doctor import Finding, examine, examine_machine
+from bridge.doctor import Finding, examine, examine_machine, shared_ports
 from config.administration import Administration, describe
 from config.console import (
     Command,
@@ -86,6 +86,9 @@ def _data(administration: Administration[Any]) -> list[Finding]:
             raise
         return [Finding("database and keys", "fault", described["message"], described["hint"])]
     found = [Finding("database and keys", "ok", "the database and the vault open")]
+    trunks = administration.perform("trunk.list")
+    shared = [str(trunk["name"]) for trunk in trunks if trunk["media"] == "shared"]
+    found += shared_ports(administration.settings, shared)
     chance, count = float(guessing["chance"]), int(guessing["pins"])
     text = f"{count} PINs; 10,000 guesses find a room with a chance of {chance:.2%}"
     guessable = [str(name) for name in guessing["guessable"]]

@@ -305,6 +305,14 @@ def usable_codecs(verdict: Verdict) -> bool:
     return taken is not None and bool(taken.codecs())
 
 
+def media_source(verdict: Verdict) -> tuple[str, int] | None:
+    """Return where an INVITE's offer says that its audio comes from, None where it does not."""
+    taken = verdict.offer.audio() if verdict.offer is not None else None
+    if taken is None or taken.address == "0.0.0.0":  # noqa: S104 - hold the way of RFC 2543
+        return None
+    return taken.address, taken.port
+
+
 def _refusal(message: Message, status: int, reason: str) -> Verdict:
     if not status or message.method == "ACK":
         return Verdict("silence", reason=reason)

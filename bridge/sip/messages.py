@@ -180,6 +180,7 @@ class IncomingCall:
         privacy: the caller asked for privacy (``Privacy: id|user|header`` or anonymous ``From``).
         has_offer: the INVITE carries an offer; without one our 200 carries it.
         codecs_ok: the offer has audio and a codec of ours (True as well when there is no offer).
+        media_source: address and port that the offer names for audio, None where it names none.
     """
 
     call: int
@@ -193,6 +194,7 @@ class IncomingCall:
     privacy: bool
     has_offer: bool
     codecs_ok: bool
+    media_source: tuple[str, int] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from bridge.sip._questions import Questions
 from bridge.sip._registrations import Registrations
 from bridge.sip.connections import Connections
 from bridge.sip.errors import BadDescriptionError, PjError
-from bridge.sip.gate import CallBook, CallEntry, Gate, Verdict, usable_codecs
+from bridge.sip.gate import CallBook, CallEntry, Gate, Verdict, media_source, usable_codecs
 from bridge.sip.identity import read_identity, reason_q850
 from bridge.sip.info import read_digit
 from bridge.sip.messages import (
@@ -490,6 +490,7 @@ class Switchboard:
                 privacy=identity.privacy,
                 has_offer=verdict.has_offer,
                 codecs_ok=usable_codecs(verdict),
+                media_source=media_source(verdict),
             )
         )
 

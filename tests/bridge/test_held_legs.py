@@ -37,7 +37,7 @@ NO_PAIR = cast("MediaPair", None)
 def held(pair: MediaPair = NO_PAIR) -> HeldLeg:
     """Return a leg."""
     opened = OpenLeg(leg=1, media=MEDIA, ssrc=77, cname="c")
-    return HeldLeg(opened=opened, pair=pair, post=Post(0, Busy(0.7)))
+    return HeldLeg(opened=opened, sockets=pair, post=Post(0, Busy(0.7)))
 
 
 def records(*values: int, leg: int = 1) -> Records:

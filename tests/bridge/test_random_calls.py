@@ -35,6 +35,7 @@ from bridge.media.messages import (
     TalkSpurt,
 )
 from bridge.media.ports import MediaPair
+from bridge.port_sharing import SharedPlace
 from bridge.sip.messages import (
     CallConfirmed,
     CallEnded,
@@ -125,10 +126,10 @@ class Media(FakeMedia):
         self.foreground: dict[int, dict[int, Handle]] = {}
         self.background: dict[int, int] = {}
 
-    def open_leg(self, command: OpenLeg, pair: MediaPair) -> None:
+    def open_leg(self, command: OpenLeg, sockets: MediaPair | SharedPlace) -> None:
         """Open a leg."""
         assert command.leg not in self.foreground, "opened twice"
-        self.pairs[command.leg] = pair
+        self.pairs[command.leg] = sockets
         self.foreground[command.leg] = {}
         self._later(FirstMedia(leg=command.leg, at=self.loop.now), self.rng.choice([0.0, 0.1, 7.0]))
 

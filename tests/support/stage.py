@@ -28,6 +28,7 @@ from bridge.media.messages import (
     PlayFinished,
 )
 from bridge.media.ports import MediaPair
+from bridge.port_sharing import SharedPlace, SharedPorts
 from bridge.records import Records
 from bridge.server import Bridge
 from bridge.sip.messages import (
@@ -90,14 +91,19 @@ class FakeMedia:
 
     def __init__(self) -> None:
         self.sent: list[Command] = []
-        self.pairs: dict[int, MediaPair] = {}
+        self.pairs: dict[int, MediaPair | SharedPlace] = {}
+        self.shared: SharedPorts | None = None
         self.heartbeat: Heartbeat | None = None
         self.overloaded = False
 
-    def open_leg(self, command: OpenLeg, pair: MediaPair) -> None:
+    def reserve(self, remote: tuple[str, int]) -> SharedPlace | None:
+        """Find a place on a shared port, where a test has some."""
+        return self.shared.reserve(remote) if self.shared is not None else None
+
+    def open_leg(self, command: OpenLeg, sockets: MediaPair | SharedPlace) -> None:
         """Keep the leg and its sockets."""
         self.sent.append(command)
-        self.pairs[command.leg] = pair
+        self.pairs[command.leg] = sockets
 
     def send(self, command: Command) -> None:
         """Keep the command."""
@@ -284,8 +290,7 @@ class Stage:
         for pair in self.media.pairs.values():
             pair.close()
         for call in self.bridge.calls.values():
-            if call._pair is not None:
-                call._pair.close()
+            call._sockets.close()
             call._timers.stop_all()
         self.bridge.vault.close()
 
