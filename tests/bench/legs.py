@@ -16,7 +16,8 @@ packets, one socket per leg, shows on the same core what the kernel's part of it
   generator       what the far ends failed at themselves: packets sent over 10 ms late, not sent, or
                   dropped by their receive buffers; generator_limited where they used over 80 % of
                   their core.
-  missing_rx      packets that the far ends sent, less those that the legs' counters say were taken.
+  missing_rx      packets that the far ends sent, less those that the legs' counters say were taken,
+                  and those that came late: what waits in a socket when its leg is connected is.
   missing_tx      packets that the legs' counters say were sent, less those that came, or that the
                   far ends' own receive buffers dropped.
   packets_a_leg   fewest and most that a leg got while `ticks` ticks were made.
@@ -252,7 +253,7 @@ def run(trial: Trial, far_ends: FarEnds, module: str = "bridge.media") -> dict[s
         "stage_faults": last.counters["stage_faults"],
         "sent_to_bridge": told["sent"],
         "taken_by_bridge": rx,
-        "missing_rx": told["sent"] - rx,
+        "missing_rx": max(0, told["sent"] - rx - last.counters["late"]),
         "sent_by_bridge": tx,
         "received_from_bridge": told["received"],
         "missing_tx": tx - told["received"] - told["dropped"],

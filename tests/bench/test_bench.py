@@ -206,7 +206,8 @@ def test_what_is_measured_of_legs_adds_up(
     assert result["lost_by_bridge"] == (
         result["rxq_overflow"] + result["jumped_leg_ticks"] + result["send_errors"]
     )
-    assert result["sent_to_bridge"] == result["taken_by_bridge"] + result["missing_rx"]
+    not_taken = result["sent_to_bridge"] - result["taken_by_bridge"]
+    assert 0 <= not_taken <= result["missing_rx"] + result["heard_late"]
     assert result["sent_to_bridge"] >= 8 * 90
     assert result["received_from_bridge"] >= 8 * 90
     assert 8 * 90 <= result["received"] <= result["expected"] <= 8 * 110
