@@ -115,6 +115,10 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         return soak.measure(options.minutes, options.legs)
     if options.command == "faults":
         return faults.measure(options.legs, options.rooms, options.kills, options.cases)
+    return _measure_legs(options)
+
+
+def _measure_legs(options: argparse.Namespace) -> dict[str, Any]:
     if options.rooms > options.legs // 2:
         raise LoadError(f"{options.legs} legs in {options.rooms} rooms: two a room at least")
     chosen = ("legs", "rooms", "seconds", "codec", "talking", "sockets")

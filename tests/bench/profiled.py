@@ -3,7 +3,7 @@
 A timer interrupts it; Python takes note between two of its own operations, so a system call counts
 for the line that made it. The timer is of real time: those of CPU time go by the kernel's own
 ticks, and so do ours, which would be met at the same few lines again and again. What was seen
-within ticks is written at the end, as JSON, to the file that `DIALIN_BENCH_PROFILE` names.
+within ticks is written at the end, as JSON, to the file that `BENCH_PROFILE_FILE` names.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Final
 
 from bridge.media.__main__ import main
 
-FILE: Final = "DIALIN_BENCH_PROFILE"
+FILE: Final = "BENCH_PROFILE_FILE"
 INTERVAL_S: Final = 0.00103
 """No part of 20 ms: each time another point of a tick is met."""
 
