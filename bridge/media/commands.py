@@ -219,12 +219,15 @@ class Commands:
         row = self._row(command.leg)
         if row is None:
             return
-        index = int(legs.room[row])
+        index = int(legs.whole[row])
         now_in = state.rooms.room_of.get(index)
         if command.room != now_in:
             state.leave(row)
             if command.room is not None:
-                state.enter(row, command.room)
+                state.enter(row, command.room, command.group)
+        elif command.room is not None:
+            state.change_group(row, command.group)
+        legs.whispers_to[row] = command.whispers_to or 0
         legs.speaks[row] = command.speaks
         legs.hears[row] = command.hears
         state.moved = True

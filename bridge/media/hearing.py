@@ -38,6 +38,8 @@ class Hearing(Rows):
         self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
         self.rooms = np.zeros((1, FRAME), np.float32)
+        # By place in `seating.ears`.
+        self.whispers = np.zeros((0, FRAME), np.float32)
 
     def grow_rooms(self, capacity: int) -> None:
         """Make place for the sums of so many rooms."""
@@ -57,7 +59,7 @@ class Hearing(Rows):
         Returns:
             float32, `(speakers, 160)`, 16-bit scale: a view of `pcm`.
         """
-        n = seating.speakers
+        n = seating.talkers
         octets, pcm = self.octets[:n], self.pcm[:n]
         frames = store.octets.reshape(-1, FRAME)
         np.take(frames, reading.index[:n], axis=0, out=octets, mode="clip")
@@ -107,23 +109,46 @@ class Hearing(Rows):
         sum_rooms(seating, self.pcm, self.rooms)
         rooms = np.flatnonzero(chimes.active)
         if len(rooms):
-            self.rooms[rooms] += chimes.render(rooms)
+            frames = chimes.render(rooms)
+            place = np.searchsorted(rooms, seating.room_whole)
+            place[place == len(rooms)] = 0
+            chosen = rooms[place] == seating.room_whole
+            self.rooms[seating.rooms[chosen]] += frames[place[chosen]]
         hear_others(seating, self.pcm, self.rooms, self.heard)
+        self._whisper(seating)
+
+    def _whisper(self, seating: Seating) -> None:
+        """Sum what is whispered to each ear."""
+        self.whispers = np.zeros((len(seating.ears), FRAME), np.float32)
+        np.add.at(self.whispers, seating.whisper_ear, self.pcm[seating.whisperers])
 
     def measure(self, seating: Seating, limiter: Limiter) -> None:
         """Show a limiter the loudest that anybody in each room hears: all, or all but oneself."""
         rooms = seating.rooms
         limiter.hear(rooms, block_peaks(self.rooms[rooms]))
+        ears = seating.ears
+        if len(ears):
+            limiter.hear(seating.ear_room, block_peaks(self._room_of_ears(seating) + self.whispers))
         if seating.speakers:
             heard = block_peaks(self.heard[: seating.speakers])
             worst = np.maximum.reduceat(heard, seating.segment_start, axis=0)
             limiter.hear(seating.segment_room, worst)
+
+    def _room_of_ears(self, seating: Seating) -> npt.NDArray[np.float32]:
+        """Return what those who are whispered to hear of their room, `(ears, 160)`."""
+        ears = seating.ears
+        speaking = ears < seating.speakers
+        frames = self.rooms[seating.ear_room]
+        frames[speaking] = self.heard[ears[speaking]]
+        return frames
 
     def limit(self, seating: Seating, limiter: Limiter) -> None:
         """Turn rooms that are too loud down, for all who hear them."""
         rooms = np.flatnonzero(limiter.limits)
         curves = limiter.curves(rooms, FRAME)
         self.rooms[rooms] *= curves
+        if len(seating.ears):
+            self.whispers *= limiter.curves(seating.ear_room, FRAME)
         heard = self.heard[: seating.speakers]
         place = np.searchsorted(rooms, seating.speaker_room)
         if limiter.limits[seating.segment_room].all():
@@ -162,6 +187,7 @@ class Hearing(Rows):
         special = np.zeros(legs.capacity, np.bool_)
         special[front] = True
         special[back] = True
+        special[seating.order[seating.ears]] = True
         special[seating.order[seating.strange_out]] = True
         rows = np.flatnonzero(special)
         if not len(rows):
@@ -177,6 +203,10 @@ class Hearing(Rows):
         frames[speaking] = self.heard[positions[speaking]]
         listening = hears & ~speaking
         frames[listening] = self.rooms[legs.room[rows[listening]]]
+        if len(seating.ears):
+            ears = seating.order[seating.ears]
+            heard = ~replaced[ears]
+            frames[place[ears[heard]]] += self.whispers[heard]
         if len(back):
             frames[place[back]] += background.render(back)
         if len(front):

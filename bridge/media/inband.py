@@ -211,7 +211,7 @@ class Inband(Rows):
         if not len(chosen):
             return chosen
         rows = seating.order[chosen]
-        speaking = int(np.searchsorted(chosen, seating.speakers))
+        speaking = int(np.searchsorted(chosen, seating.talkers))
         frames = np.empty((len(rows), FRAME), np.float32)
         frames[:speaking] = pcm[chosen[:speaking]]
         if speaking < len(rows):

@@ -1,7 +1,7 @@
 """The legs: which row is whose, what was negotiated, and who is in which room."""
 
 import heapq
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,11 @@ class Legs(Rows):
         self.tx: npt.NDArray[np.bool_] = self.column("tx", np.bool_)
         self.rx: npt.NDArray[np.bool_] = self.column("rx", np.bool_)
         self.halves: npt.NDArray[np.bool_] = self.column("halves", np.bool_)
+        # Index of control's room, and of the leg's group in it: that is the room of the mixer.
+        self.whole: npt.NDArray[np.intp] = self.column("whole", np.intp, fill=ALONE)
         self.room: npt.NDArray[np.intp] = self.column("room", np.intp, fill=ALONE)
+        # A leg's identifier, never 0.
+        self.whispers_to: npt.NDArray[np.int64] = self.column("whispers_to", np.int64)
         self.speaks: npt.NDArray[np.bool_] = self.column("speaks", np.bool_, fill=1)
         self.hears: npt.NDArray[np.bool_] = self.column("hears", np.bool_, fill=1)
         self.row_of: dict[int, int] = {}
@@ -94,12 +98,15 @@ class Legs(Rows):
         heapq.heappush(self._free, row)
 
 
-class Rooms:
-    """Rooms by compact index. A room exists while a leg is in it."""
+_Name = TypeVar("_Name")
+
+
+class Rooms(Generic[_Name]):
+    """Rooms by compact index, or their groups. A room exists while a leg is in it."""
 
     def __init__(self) -> None:
-        self.index_of: dict[int, int] = {}
-        self.room_of: dict[int, int] = {}
+        self.index_of: dict[_Name, int] = {}
+        self.room_of: dict[int, _Name] = {}
         self._members: dict[int, int] = {}
         self._free: list[int] = []
         self.capacity = 0
@@ -107,7 +114,7 @@ class Rooms:
     def __len__(self) -> int:
         return len(self.index_of)
 
-    def enter(self, room: int) -> int:
+    def enter(self, room: _Name) -> int:
         """Count a leg in and return the room's index."""
         index = self.index_of.get(room)
         if index is None:

@@ -169,12 +169,18 @@ class Place(msgspec.Struct, frozen=True, tag=True):
         room: the room, which exists from its first leg to its last.
         speaks: the others in the room hear this leg.
         hears: this leg hears the others.
+        group: a room in the room: legs of one group hear each other and nobody else. What is
+            played to the room is heard in all of them.
+        whispers_to: the one leg that hears this one, whatever its group, as long as it is in the
+            same room and hears: nobody else does. `None`: everybody in the group.
     """
 
     leg: int
     room: int | None
     speaks: bool = True
     hears: bool = True
+    group: int = 0
+    whispers_to: int | None = None
 
 
 class Play(msgspec.Struct, frozen=True, tag=True):

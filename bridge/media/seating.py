@@ -3,11 +3,12 @@
 Rows of the tables never move; the *seating* lists them sorted, and every array of a tick is in
 that order, so that rooms are contiguous and sums need no index::
 
-    position 0 ..                     speakers           listeners          neither
+    position 0 ..                     speakers | whisperers | listeners |   neither
     ┌─────────────┬──────────┬───────┬──────────┬───────┬──────────────────────────┐
     │ room 3      │ room 5   │ room 8│ room 3   │ room 8│ alone, or deaf and mute  │
     └─────────────┴──────────┴───────┴──────────┴───────┴──────────────────────────┘
 
+A room here is a group of control's rooms: its legs hear each other and nobody else.
 Speakers are in a room and heard by it; each hears the sum without itself. Listeners are in a room
 and only hear it: all of a room hear the same, which is encoded once per codec. A seating is made
 when someone joins, leaves, is placed or changes; a tick only reads it.
@@ -37,14 +38,19 @@ class Seating:
         order: `(n,)`: the row at each position.
         position: `(capacity,)`: the position of each row, -1 for rows without a leg.
         speakers: how many positions from 0 on are speakers.
-        listeners: how many positions behind them are listeners.
+        talkers: how many positions from 0 on are speakers or, behind those, whisper: to one
+            leg, or to nobody while that leg cannot hear them.
         speaker_room: `(speakers,)`: room of each.
-        listener_room: `(listeners,)`: room of each.
         segment_start: `(k,)`: position of each room's first speaker.
         segment_room: `(k,)`: those rooms.
         rooms: `(r,)`: all rooms with somebody in them, ascending.
+        room_whole: `(r,)`: index of control's room that each is a group of.
+        whisperers: `(w,)`: positions of those who whisper to somebody who hears them.
+        whisper_ear: `(w,)`: to whom, by place in `ears`.
+        ears: positions that are whispered to, ascending.
+        ear_room: as long as `ears`: room of each.
         codec: the G.711 codec that most legs speak; legs of the other one are *strange* here.
-        strange_in: positions of speakers with another codec, by codec index.
+        strange_in: positions of talkers with another codec, by codec index.
         strange_out: positions with another codec, to be encoded apart.
         listening_to: per codec of G.711: the rooms that have listeners of it, the listeners'
             positions, and for each of them the index of its room in the first array.
@@ -58,12 +64,16 @@ class Seating:
     order: _Index
     position: _Index
     speakers: int
-    listeners: int
+    talkers: int
     speaker_room: _Index
-    listener_room: _Index
     segment_start: _Index
     segment_room: _Index
     rooms: _Index
+    room_whole: _Index
+    whisperers: _Index
+    whisper_ear: _Index
+    ears: _Index
+    ear_room: _Index
     codec: int
     strange_in: list[tuple[int, _Index]]
     strange_out: _Index
@@ -90,17 +100,18 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     """
     rows = np.flatnonzero(legs.open)
     inside = legs.room[rows] != ALONE
-    speaks = inside & legs.speaks[rows]
+    talks = inside & legs.speaks[rows]
+    whispers = talks & (legs.whispers_to[rows] > 0)
+    speaks = talks & ~whispers
     hears = inside & legs.hears[rows]
-    group = np.where(speaks, 0, np.where(hears, 1, 2))
+    group = np.select((speaks, whispers, hears), (0, 1, 2), 3)
     order = rows[np.lexsort((rows, legs.room[rows], group))]
     speakers = int(speaks.sum())
-    listeners = int((group == 1).sum())
+    talkers = int(talks.sum())
     position = np.full(legs.capacity, -1, np.intp)
     position[order] = np.arange(len(order))
 
     speaker_room = legs.room[order[:speakers]]
-    listener_room = legs.room[order[speakers : speakers + listeners]]
     segment_room, segment_start = np.unique(speaker_room, return_index=True)
 
     codecs = legs.codec[order]
@@ -110,26 +121,33 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     wide = np.flatnonzero(codecs == G722)
     hearing = (legs.room[order] != ALONE) & legs.hears[order]
     deaf = np.flatnonzero(~hearing)
-    listening = np.arange(speakers, speakers + listeners)
+    listening = np.flatnonzero(hearing & (np.arange(len(order)) >= speakers))
     listening_to = []
     for index in range(TABLED):
         chosen = listening[codecs[listening] == index]
         if len(chosen):
-            rooms, which = np.unique(legs.room[order[chosen]], return_inverse=True)
-            listening_to.append((index, rooms, chosen, which))
+            heard, which = np.unique(legs.room[order[chosen]], return_inverse=True)
+            listening_to.append((index, heard, chosen, which))
+    rooms, first = np.unique(legs.room[rows[inside]], return_index=True)
+    whisperers, ear_of = _whispers(legs, order, np.arange(speakers, talkers), hearing)
+    ears, whisper_ear = np.unique(ear_of, return_inverse=True)
     return Seating(
         order=order,
         position=position,
         speakers=speakers,
-        listeners=listeners,
+        talkers=talkers,
         speaker_room=speaker_room,
-        listener_room=listener_room,
         segment_start=segment_start,
         segment_room=segment_room,
-        rooms=np.unique(legs.room[rows[inside]]),
+        rooms=rooms,
+        room_whole=legs.whole[rows[inside]][first],
+        whisperers=whisperers,
+        whisper_ear=whisper_ear,
+        ears=ears,
+        ear_room=legs.room[order[ears]],
         codec=codec,
         strange_in=[
-            (index, strange[(codecs[strange] == index) & (strange < speakers)])
+            (index, strange[(codecs[strange] == index) & (strange < talkers)])
             for index in range(TABLED)
             if index != codec
         ],
@@ -137,7 +155,34 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         listening_to=listening_to,
         deaf=deaf,
         deaf_code=silence[codecs[deaf]],
-        silent_rows=order[speakers:],
+        silent_rows=order[talkers:],
         wide=wide,
         wide_speakers=int((wide < speakers).sum()),
     )
+
+
+def _whispers(
+    legs: Legs, order: _Index, whispering: _Index, hearing: npt.NDArray[np.bool_]
+) -> tuple[_Index, _Index]:
+    """Find whom each whisperer is heard by.
+
+    Args:
+        legs: the legs.
+        order: intp, `(n,)`: the row at each position.
+        whispering: intp, `(w,)`: positions of all who whisper.
+        hearing: bool, `(n,)`: positions that hear a room.
+
+    Returns:
+        Positions of those who are heard, and for each the position that hears it.
+    """
+    if not len(whispering):
+        return whispering, whispering
+    names = legs.leg[order]
+    sorter = np.argsort(names)
+    wanted = legs.whispers_to[order[whispering]]
+    place = np.searchsorted(names, wanted, sorter=sorter)
+    ear = sorter[np.minimum(place, len(order) - 1)]
+    whole = legs.whole[order]
+    heard = (names[ear] == wanted) & hearing[ear] & (whole[ear] == whole[whispering])
+    heard &= ear != whispering
+    return whispering[heard], ear[heard]

@@ -90,7 +90,8 @@ class State:
             else Transports(capacity, counters, self.leg_counters)
         )
         self.legs = Legs(capacity)
-        self.rooms = Rooms()
+        self.rooms: Rooms[int] = Rooms()
+        self.groups: Rooms[tuple[int, int]] = Rooms()
         self.presence = Presence(capacity)
         self.sequences = Sequences(capacity)
         self.store = PlayoutStore(capacity)
@@ -233,33 +234,52 @@ class State:
 
     # --- rooms ----------------------------------------------------------------------------------
 
-    def enter(self, row: int, room: int) -> None:
-        """Put a leg into a room, which exists from then on."""
+    def enter(self, row: int, room: int, group: int = 0) -> None:
+        """Put a leg into a group of a room, which exist from then on."""
         index = self.rooms.enter(room)
         if index >= self.chimes.capacity:
             self.chimes.grow(2 * self.chimes.capacity)
-            self.limiter.grow(self.chimes.capacity)
-        self.hearing.grow_rooms(self.rooms.capacity)
+        self.legs.whole[row] = index
+        self._enter_group(row, room, group)
+
+    def _enter_group(self, row: int, room: int, group: int) -> None:
+        index = self.groups.enter((room, group))
+        if index >= self.limiter.capacity:
+            self.limiter.grow(2 * self.limiter.capacity)
+        self.hearing.grow_rooms(self.groups.capacity)
         self.legs.room[row] = index
         self.moved = True
 
+    def change_group(self, row: int, group: int) -> None:
+        """Let a leg change its group within its room."""
+        room, now_in = self.groups.room_of[int(self.legs.room[row])]
+        if group != now_in:
+            self._leave_group(row)
+            self._enter_group(row, room, group)
+
+    def _leave_group(self, row: int) -> None:
+        index = int(self.legs.room[row])
+        if self.groups.leave(index):
+            self.limiter.reset(index)
+        self.legs.room[row] = -1
+
     def leave(self, row: int) -> None:
         """Take a leg out of its room, whose chimes end with the last leg."""
-        index = int(self.legs.room[row])
+        index = int(self.legs.whole[row])
         if index < 0:
             return
         if self.rooms.is_last(index):
             self.chimes.reset(index)
-            self.limiter.reset(index)
         self.rooms.leave(index)
-        self.legs.room[row] = -1
+        self.legs.whole[row] = -1
+        self._leave_group(row)
         self.moved = True
 
     def settle(self) -> None:
         """Make seating and plan anew where legs or their addresses have changed."""
         if self.moved:
             self.seating = seat(self.legs, SILENCE_CODES)
-            self.wideband.plan(self.seating, self.legs, self.rooms.capacity)
+            self.wideband.plan(self.seating, self.legs, self.groups.capacity)
         if self.moved or self.transport.changed:
             self.outgoing.plan(self.seating, self.legs, self.transport.reachable)
             self.transport.plan(self.seating, self.outgoing)

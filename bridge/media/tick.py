@@ -270,7 +270,7 @@ class Tick:
         """Turn this tick's frames of those who may speak into samples, and see who does."""
         state = self._state
         seating, store = state.seating, state.store
-        n = seating.speakers
+        n = seating.talkers
         rows = seating.order[:n]
         reading = store.read(seating.order, n)
         reading.blanked[:n] |= ~state.legs.rx[rows]
@@ -298,8 +298,8 @@ class Tick:
         """Measure what is said, see who speaks, and give each leg its gain."""
         state, options = self._state, self._state.options
         seating, levels = state.seating, state.levels
-        rows = seating.order[: seating.speakers]
-        pcm = state.hearing.pcm[: seating.speakers]
+        rows = seating.order[: seating.talkers]
+        pcm = state.hearing.pcm[: seating.talkers]
         rms = frame_rms(pcm)
         came = self._came
         state.noise.follow(rows[came], rms[came])

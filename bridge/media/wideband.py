@@ -75,6 +75,8 @@ class Wideband(Rows):
         self._speaking = _NOBODY
         self._speaking_rows = _NOBODY
         self._speaking_place = np.full(capacity, -1, np.intp)
+        # How many of them their rooms hear; the others whisper.
+        self._heard_speakers = 0
         self._segment_start = _NOBODY
         self._segment_room = _NOBODY
         self._hearing_rooms = _NOBODY
@@ -125,12 +127,13 @@ class Wideband(Rows):
         for row in rows[~self._coders.has[rows]].tolist():
             self.reset(row)
             self._coders.begin(row)
-        speakers = seating.wide_speakers
+        self._heard_speakers = seating.wide_speakers
+        speakers = int(np.searchsorted(wide, seating.talkers))
         self._speaking = wide[:speakers]
         self._speaking_rows = rows[:speakers]
         self._speaking_place = np.full(legs.capacity, -1, np.intp)
         self._speaking_place[self._speaking_rows] = np.arange(speakers)
-        spoken = legs.room[self._speaking_rows]
+        spoken = legs.room[self._speaking_rows[: self._heard_speakers]]
         self._segment_room, self._segment_start = np.unique(spoken, return_index=True)
         inside = (legs.room[rows] >= 0) & legs.hears[rows]
         self._wide_rows = rows
@@ -261,18 +264,19 @@ class Wideband(Rows):
         if not len(hearing):
             self.mixed = self._sums = _SILENCE
             return
+        spoken = self._heard_speakers
         narrow = rooms[hearing]
         place, starts = self._room_place[self._segment_room], self._segment_start
         heard = place >= 0
         place = place[heard]
         if len(place):
-            narrow[place] -= np.add.reduceat(self._narrow, starts, axis=0)[heard]
+            narrow[place] -= np.add.reduceat(self._narrow[:spoken], starts, axis=0)[heard]
         sums = self._rooms.convert(hearing, narrow)
         if len(place):
-            sums[place] += np.add.reduceat(self._pcm, starts, axis=0)[heard]
+            sums[place] += np.add.reduceat(self._pcm[:spoken], starts, axis=0)[heard]
         mixed = np.zeros((len(self._wide_rows), WIDE_FRAME), np.float32)
         mixed[self._hears] = sums[self._hears_place]
-        own = self._hears[self._hears < len(self._speaking)]
+        own = self._hears[self._hears < spoken]
         mixed[own] -= self._pcm[own]
         self._sums, self.mixed = sums, mixed
 
@@ -339,7 +343,7 @@ class Wideband(Rows):
         """
         sharing, rooms, room = self.sharing, self._hearing_rooms, self._heard_room
         alike = unplayed & (room >= 0)
-        alike[: len(self._speaking)] &= ~self._pcm.any(axis=1)
+        alike[: self._heard_speakers] &= ~self._pcm[: self._heard_speakers].any(axis=1)
         fit = sharing.worthwhile(self._wide_rows, room, alike)
         if not fit.any() and not sharing.streams:
             return fit

@@ -102,7 +102,8 @@ def test_samples_are_clipped_at_both_edges() -> None:
 @given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=60))
 def test_rooms_exist_from_their_first_leg_to_their_last(steps: list[tuple[int, bool]]) -> None:
     """Indices are dense, distinct while rooms live, and used again afterwards."""
-    rooms, inside = Rooms(), dict.fromkeys(range(1, 6), 0)
+    rooms: Rooms[int] = Rooms()
+    inside = dict.fromkeys(range(1, 6), 0)
     most = 0
     for room, enters in steps:
         if enters:
