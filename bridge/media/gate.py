@@ -2,8 +2,8 @@
 
 Fifty open lines at -60 dBov are a noise of -43 dBov; shut, they are none, and a leg that is shut
 needs no encoding of its own. The gate looks at frames that wait for playout anyway: it begins to
-open while speech is still two frames away, where it stands in the store by then, so that the first
-syllable is whole and nothing is delayed for it::
+open while speech is up to two frames away, as far as that stands in the store by then, so that the
+first syllable is whole and nothing is delayed for it::
 
     frame          quiet   quiet   quiet   speech  speech  speech  ...  quiet   quiet
     seen           quiet   SPEECH  SPEECH

@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media.agc import Agc
+from bridge.media.depth import START_ROWS
 from bridge.media.gains import Gains
-from bridge.media.gate import LOOK_AHEAD, Gate
+from bridge.media.gate import Gate
 from bridge.media.levels import Levels, frame_rms
 from bridge.media.messages import Configure
 from tests.support import g711
@@ -39,7 +40,7 @@ class Line:
             pcm = np.ascontiguousarray(out[:, tick])
             self.levels.follow(self.rows, frame_rms(pcm), arrived)
             self.gate.coming[:] = 0
-            for ahead in range(tick + 1, min(tick + 1 + LOOK_AHEAD, frames)):
+            for ahead in range(tick + 1, min(tick + 1 + START_ROWS, frames)):
                 coming = frame_rms(np.ascontiguousarray(decoded[:, ahead].astype(np.float32)))
                 np.maximum(self.gate.coming, coming, out=self.gate.coming)
             self.gate.follow(self.levels)
