@@ -111,3 +111,13 @@ install_lock() {
     local lock
     for lock in "$@"; do mark_installed "$lock"; done
 }
+
+# Build and install lock $1, whose packages come as source, with what is installed already.
+install_source() {
+    is_installed "$1" && return
+    say "building $1"
+    .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
+        --require-hashes --no-deps --no-build-isolation -r "$1" ||
+        die "pip could not build $1" "it needs gcc and Python's headers; the lines above say more"
+    mark_installed "$1"
+}

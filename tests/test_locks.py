@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("runtime", "dev", "prompts")
+LOCKS = ("runtime", "dev", "prompts", "quality")
 
 # `name==1.0 ; marker \` and the lines of hashes below it.
 ENTRY = re.compile(r"^(?P<name>[a-z0-9._-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))?(?: \\)?$")
@@ -32,20 +32,14 @@ def pins_of(lock: str) -> dict[tuple[str, str], str]:
 
 
 def asked_for() -> dict[str, list[Requirement]]:
-    """Return what pyproject.toml and prompts.in ask for, by the lock that has to answer."""
+    """Return what pyproject.toml and *.in ask for, by the lock that has to answer."""
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)
     runtime = [*project["project"]["dependencies"], *project["dependency-groups"]["build"]]
-    prompts = [
-        line
-        for line in (ROOT / "requirements/prompts.in").read_text(encoding="utf-8").splitlines()
-        if line and not line.startswith("#")
-    ]
-    texts = {
-        "runtime": runtime,
-        "dev": [*runtime, *project["dependency-groups"]["dev"]],
-        "prompts": prompts,
-    }
+    texts = {"runtime": runtime, "dev": [*runtime, *project["dependency-groups"]["dev"]]}
+    for lock in ("prompts", "quality"):
+        lines = (ROOT / f"requirements/{lock}.in").read_text(encoding="utf-8").splitlines()
+        texts[lock] = [line for line in lines if line and not line.startswith("#")]
     return {lock: [Requirement(text) for text in texts[lock]] for lock in LOCKS}
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench legs|profile|calls|phones|...`, as scripts/bench starts it."""
+"""`python -m tests.bench COMMAND`, as scripts/bench starts it."""
 
 import argparse
 import json
@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from tests.bench import calls, faults, largest, legs, phones, profiling, soak, talkoff
+from tests.bench import (
+    calls,
+    delay,
+    faults,
+    largest,
+    legs,
+    phones,
+    profiling,
+    quality,
+    soak,
+    talkoff,
+)
 from tests.bench.codings import CODINGS
 from tests.bench.cores import load_core, pin
 from tests.bench.programs import LoadError
@@ -84,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     six = command("soak", soak)
     six.add_argument("--minutes", type=_whole(1, 600), default=30, help="how long (30)")
     six.add_argument("--legs", type=_whole(2, 1000), default=300, help="legs at a time (300)")
+    seven = command("quality", quality)
+    seven.add_argument("--band", choices=quality.BANDS, help="one of them alone (both)")
+    eight = command("delay", delay)
+    eight.add_argument("--seconds", type=_whole(15, 600), default=20, help="measured (20)")
     return parser
 
 
@@ -105,17 +120,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    if options.command == "calls":
-        return calls.measure(options.calls, options.rate, options.peak)
-    if options.command == "phones":
-        return phones.measure(options.phones, options.legs)
-    if options.command == "talkoff":
-        return talkoff.measure(options.minutes, options.seed)
-    if options.command == "soak":
-        return soak.measure(options.minutes, options.legs)
-    if options.command == "faults":
-        return faults.measure(options.legs, options.rooms, options.kills, options.cases)
-    return _measure_legs(options)
+    match options.command:
+        case "calls":
+            result = calls.measure(options.calls, options.rate, options.peak)
+        case "phones":
+            result = phones.measure(options.phones, options.legs)
+        case "talkoff":
+            result = talkoff.measure(options.minutes, options.seed)
+        case "quality":
+            result = quality.measure((options.band,) if options.band else tuple(quality.BANDS))
+        case "delay":
+            result = delay.measure(options.seconds)
+        case "soak":
+            result = soak.measure(options.minutes, options.legs)
+        case "faults":
+            result = faults.measure(options.legs, options.rooms, options.kills, options.cases)
+        case _:
+            result = _measure_legs(options)
+    return result
 
 
 def _measure_legs(options: argparse.Namespace) -> dict[str, Any]:
@@ -138,6 +160,8 @@ def _table(result: dict[str, Any], indent: str = "") -> str:
             lines.append(f"{title:<22} {inside}")
         elif isinstance(value, dict):
             lines += [title, _table(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += [title, *(f"{indent}  " + "  ".join(map(str, row.values())) for row in value)]
         else:
             lines.append(f"{title:<22} {value}")
     return "\n".join(lines)
