@@ -92,10 +92,12 @@ def test_closed_conference_says_when_it_opens(bridge: BridgeUnderTest) -> None:
 def test_conference_over_its_hours_says_so(bridge: BridgeUnderTest) -> None:
     """A window that has passed: the conference is over."""
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    room = bridge.room(
+    room = bridge.room(time_zone="UTC")
+    bridge.operate(
+        "conference.change",
+        conference=room.name,
         opens_at=(yesterday - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M"),
         closes_at=yesterday.strftime("%Y-%m-%dT%H:%M"),
-        time_zone="UTC",
     )
     person = bridge.caller("after")
     since = keyed(person, bridge, room.guest_pin)
