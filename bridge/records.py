@@ -86,7 +86,7 @@ class Records:
             jitter_ms=seen.jitter_ms,
             rtt_ms=seen.rtt_ms,
             talk_ms=seen.talk_ms,
-            playout_ms=round(seen.playout_ms),
+            playout_ms=_whole(seen.playout_ms_worst),
             dtmf_method=seen.dtmf_method,
         )
         by: Literal["caller", "bridge", "network"] = ended.by if ended is not None else "bridge"
@@ -172,3 +172,7 @@ class Records:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cdr.records import AttemptRefused, Caller, LegOpened
+from cdr.records import AttemptRefused, Caller, LegClosed, LegOpened
 from config.settings import EntrySettings, Settings
 from dialplan.pins import generate
 from tests.support.stage import NUMBER, Stage, perform
@@ -74,5 +74,20 @@ def test_a_number_of_nobodys_is_kept_apart(tmp_path: Path) -> None:
         unknown, known = stage.of(AttemptRefused)
         assert (unknown.dialled, unknown.dialled_unknown) == (None, PERSON)
         assert (known.dialled, known.dialled_unknown) == (NUMBER, None)
+
+    perform(tmp_path, scene)
+
+
+def test_the_longest_wait_for_playout_is_kept(tmp_path: Path) -> None:
+    """Not how long the last packet waited; and nothing where no packet came."""
+
+    async def scene(stage: Stage) -> None:
+        for worst in (98.6, None):
+            call = stage.invite()
+            stage.answer(call)
+            await asyncio.sleep(0.02)
+            stage.end(call, playout_ms=20.0, playout_ms_worst=worst)
+            await asyncio.sleep(0.02)
+        assert [each.quality.playout_ms for each in stage.of(LegClosed)] == [99, None]
 
     perform(tmp_path, scene)

@@ -268,13 +268,19 @@ class Stage:
             if not play.loop:
                 self.bridge.on_media(PlayFinished(play=play.play, completed=True, leg=leg))
 
-    def end(self, call: int, by: Literal["caller", "bridge", "network"] = "caller") -> None:
+    def end(
+        self,
+        call: int,
+        by: Literal["caller", "bridge", "network"] = "caller",
+        **statistics: Any,  # noqa: ANN401 - fields of LegStatistics
+    ) -> None:
         """End the call from outside, and let the media process close the leg."""
         leg = self.bridge.calls[call].leg
         self.bridge._sip(CallEnded(call=call, by=by, status=None, q850=16, reason="bye"))
         if leg in self.media.pairs:
             self.media.pairs.pop(leg).close()
-            self.bridge.on_media(LegClosed(leg=leg, statistics=LegStatistics(leg=leg, talk_ms=40)))
+            seen = LegStatistics(leg=leg, **{"talk_ms": 40, **statistics})
+            self.bridge.on_media(LegClosed(leg=leg, statistics=seen))
 
     def said(self, leg: int) -> list[str]:
         """Return the phrases that were played to a leg."""
