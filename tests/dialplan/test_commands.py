@@ -11,6 +11,7 @@ import pytest
 
 from config.database import open_database
 from dialplan import pins
+from dialplan.store import load_directory
 from tests.support.office import Office, bridge_that_answers
 
 REFUSED: list[tuple[str, int, str]] = [
@@ -223,6 +224,30 @@ def test_code_for_a_guest_is_shown_once_and_can_be_revoked(board: Office) -> Non
     (code,) = [pin for pin in shown_pins(board, "--reveal") if pin["single_use"]]
     assert (code["holder"], code["state"], code["pin"]) == (None, "revoked", None)
     assert board.dialin("pin", "revoke", str(code["id"])).code == 1
+
+
+def test_no_file_holds_a_pin_or_its_holder_in_clear(board: Office) -> None:
+    """They are sealed and hashed: not in the database, its log of writes, or anywhere else."""
+    issued = board.ask("pin", "reset", "Board")
+    invited = board.ask("pin", "invite", "Board", "Kim Larsson")
+    secrets = [*issued["pins"].values(), invited["code"], "Kim Larsson"]
+    files = [path.read_bytes() for path in board.folder.rglob("*") if path.is_file()]
+    assert any(b"Board" in content for content in files)
+    assert not [secret for secret in secrets for each in files if secret.encode() in each]
+
+
+def test_a_number_may_lead_into_a_conference_without_a_pin(board: Office) -> None:
+    """Where the number is bound to it, and the conference lets callers in without one."""
+    board.ask("number", "add", "+12025550155", "--conference", "Board")
+
+    def leads_to() -> int | None:
+        with board.opened() as context, context.database.reading() as session:
+            numbers = load_directory(session, context.vault).numbers
+        return numbers["+12025550155"].info.pinless_conference
+
+    assert leads_to() is None
+    board.ask("conference", "change", "Board", "--pinless")
+    assert leads_to() == board.ask("conference", "show", "Board")["id"]
 
 
 def test_short_pins_are_warned_of_with_their_chance(board: Office) -> None:
