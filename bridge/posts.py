@@ -22,8 +22,8 @@ TICK_MS: Final = 20.0
 LEG_SHARE: Final = 1 / 1500
 """What a leg takes of a tick, until the next heartbeat says it better."""
 
-BUSY_BEATS: Final = 2
-"""Seconds in a row: a machine that stumbles once is not full."""
+BUSY_BEATS: Final = 3
+"""Seconds in a row: a machine that stumbles once is not full, nor is one whose host is busy."""
 
 RELIEVED_BEATS: Final = 3
 

@@ -204,7 +204,7 @@ class LimitSettings:
     calls: int = _setting(kinds.integer(1, 20000), 1000, "calls at once, in the whole bridge")
     tick_share: float = _setting(
         kinds.number(0.2, 0.95),
-        0.7,
+        0.85,
         "share of its 20 ms that a media process's tick may take (95th percentile) before new calls"
         " are refused",
     )

@@ -119,7 +119,10 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     """What is not known is said, with what is."""
     result = bench(lock, "lags")
     assert result.returncode == 2
-    assert "lags: legs, profile, calls, phones, talkoff, faults or soak" in result.stderr
+    assert (
+        "lags: legs, profile, calls, phones, talkoff, quality, delay, faults or soak"
+        in result.stderr
+    )
 
 
 def test_second_measurement_gives_up_waiting(lock: Path) -> None:

@@ -48,7 +48,8 @@ def test_running_bridge_examines_itself(office: Office) -> None:
     own = {"check": "open files", "verdict": "warning", "text": "of the bridge", "advice": "more"}
     office.environment["DIALIN_LIMITS__CALLS"] = "20000"
     chance = {"chance": 0.0, "pins": 2, "most": 0.01, "guessable": []}
-    with bridge_that_answers(office.folder / "admin.sock", doctor=[own], pin__chance=chance):
+    answers = {"doctor": [own], "pin__chance": chance, "trunk__list": []}
+    with bridge_that_answers(office.folder / "admin.sock", **answers):
         found = examined(office, code=0)
     assert checks(found, "open files") == [own]
     assert checks(found, "SIP port") == []
