@@ -79,6 +79,7 @@ class MediaClient:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(descriptor,),
                 env=_environment(),
+                process_group=0,  # a terminal's Ctrl-C must not meet it before it can ignore it
             )
         client = cls(process, ours)
         if options is not None:

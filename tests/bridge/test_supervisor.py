@@ -383,7 +383,8 @@ def test_a_leg_whose_process_dies_as_it_moves_arrives(dies: int) -> None:
         await house.until(two.goes_on(20))
         follows(two.heard)
         report = await supervisor.report()
-        assert [each["legs"] for each in report["processes"]] == [2, 0]
+        # At which of the posts the room began depends on how busy they were.
+        assert sorted(each["legs"] for each in report["processes"]) == [0, 2]
         assert house.failures == []
 
     perform(scene, processes=2)

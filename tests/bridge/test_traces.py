@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,9 +58,11 @@ def house_with_two_calls() -> House:
 
 
 @pytest.fixture(name="traces")
-def traces_of_the_house(house: House, tmp_path: Path) -> Traces:
-    """No trace runs yet."""
-    return Traces(house, tmp_path / "traces")  # type: ignore[arg-type]  # stands in for the bridge
+def traces_of_the_house(house: House, tmp_path: Path) -> Iterator[Traces]:
+    """No trace runs yet; the files of those that will are closed in the end."""
+    made = Traces(house, tmp_path / "traces")  # type: ignore[arg-type]  # stands in for the bridge
+    yield made
+    made.close()
 
 
 def test_trace_of_a_trunk_takes_its_calls_and_those_to_come(house: House, traces: Traces) -> None:
