@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +99,17 @@ def test_voice_comes_through_at_its_level_and_soon(bridge: BridgeUnderTest) -> N
     # Of a voice that is some decibels above the bridge's target, within its first three seconds.
     assert -8 < said.match.level_db < 1.5
     assert 0 < said.delay_ms < 300
+
+
+def test_voice_keeps_its_level_where_gain_control_is_off(tmp_path: Path) -> None:
+    """What is said is heard as loud as it was said."""
+    with BridgeUnderTest(tmp_path / "data", {"DIALIN_MEDIA__AGC": "false"}) as bridge:
+        bridge.add_number()
+        kaja, leif = bridge.caller("kaja"), bridge.caller("leif")
+        bridge.bring_in(bridge.room(chimes=False), kaja, leif)
+        said = leif.heard_of(*kaja.speak(3.0))
+        assert said.match.correlation > 0.9
+        assert abs(said.match.level_db) < 1.5
 
 
 def test_lost_reordered_and_doubled_packets_are_patched_over(bridge: BridgeUnderTest) -> None:
