@@ -31,6 +31,7 @@ from bridge.sip.endpoint import SipEndpoint, look_for_port
 from bridge.sip.messages import SipSettings
 from bridge.supervisor import MediaSupervisor, default_processes
 from bridge.traces import Traces
+from bridge.turned_away import TurnedAway
 from bridge.used_codes import UsedCodes
 from cdr.journal import Recorder
 from config.administration import AdminContext, perform
@@ -142,6 +143,9 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         bridge.traces = Traces(bridge, settings.data_dir / "traces")
         # With its trunks from the first datagram on: without any, every private source may call.
         bridge.sip = SipEndpoint(_sip_settings(settings), bridge.on_sip, directory.trunk_table())
+        turned_away = TurnedAway(bridge.sip, settings.data_dir / "cache" / "trunk-rejected.json")
+        await asyncio.to_thread(turned_away.restore)
+        stack.push_async_callback(asyncio.to_thread, turned_away.write)
         await asyncio.to_thread(bridge.sip.start)
         stack.push_async_callback(asyncio.to_thread, bridge.sip.stop)
         stack.callback(bridge.traces.close)
@@ -152,7 +156,7 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         await admin.start()
         stack.push_async_callback(admin.stop)
 
-        sweeper = asyncio.create_task(_sweep(bridge, used_codes), name="sweeper")
+        sweeper = asyncio.create_task(_sweep(bridge, used_codes, turned_away), name="sweeper")
         stack.callback(sweeper.cancel)
         yield bridge
 
@@ -216,9 +220,11 @@ def _performer(
     return carry_out
 
 
-async def _sweep(bridge: Bridge, used_codes: UsedCodes) -> None:
+async def _sweep(bridge: Bridge, used_codes: UsedCodes, turned_away: TurnedAway) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         bridge.traces.sweep()
         if used_codes.waiting:
             await asyncio.to_thread(used_codes.write)
+        if turned_away.due:
+            await asyncio.to_thread(turned_away.write)

@@ -254,6 +254,10 @@ class SipEndpoint:
         """Return what was refused in the last 24 hours, the latest first."""
         return self._admission.rejections.list(time.time())
 
+    def restore_rejections(self, rejections: list[Rejection]) -> None:
+        """Remember what was refused before this start; to be called before it."""
+        self._admission.rejections.restore(rejections, time.time())
+
     def statistics(self) -> SipStatistics:
         """Return counters since the start and gauges of about now."""
         agent = self._agent

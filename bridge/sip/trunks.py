@@ -174,6 +174,13 @@ class Rejections:
         while len(entries) > self.ENTRIES:
             entries.popitem(last=False)
 
+    def restore(self, entries: list[Rejection], wall_time: float) -> None:
+        """Remember what an earlier run refused in the last day; into an empty memory only."""
+        for entry in sorted(entries, key=lambda item: item.last):
+            if wall_time - entry.last <= self.KEPT_S:
+                kept = self._again if entry.count > 1 else self._once
+                kept[entry.source, entry.reason] = entry
+
     def forget(self, source: str, reason: str) -> None:
         """Take a refusal back: what it was for has been made good."""
         self._once.pop((source, reason), None)

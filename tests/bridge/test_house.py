@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from bridge.house import engine_options, leave_out_of_collections, serve
 from bridge.media.messages import Configure
 from bridge.operations import OPERATIONS
 from bridge.server import Bridge
-from bridge.sip.messages import SipSettings
+from bridge.sip.messages import Rejection, SipSettings
 from bridge.sip.trunks import TrunkTable
 from config.administration import perform
 from config.data_folder import DataFolder
@@ -82,6 +83,15 @@ class _Door:
         self, _settings: SipSettings, _on_event: object, trunks: TrunkTable | None = None
     ) -> None:
         self.table = trunks or TrunkTable()
+        self.remembered: list[Rejection] = []
+
+    def restore_rejections(self, rejections: list[Rejection]) -> None:
+        """Take what an earlier run refused."""
+        self.remembered = rejections
+
+    def rejections(self) -> list[Rejection]:
+        """Return what was refused."""
+        return self.remembered
 
     def start(self) -> None:
         """Listen."""
@@ -116,9 +126,9 @@ def run(folder: Path, on_ready: Callable[[Bridge], None]) -> None:
     with data.locked():
         seed.set_up(settings, {})
         with open_context(settings) as context:
-            perform(
-                OPERATIONS, context, "trunk.add", {"name": "carrier", "addresses": ["192.0.2.7"]}
-            )
+            if not perform(OPERATIONS, context, "trunk.list", {}):
+                trunk = {"name": "carrier", "addresses": ["192.0.2.7"]}
+                perform(OPERATIONS, context, "trunk.add", trunk)
             with pytest.raises(StartError, match="seen enough"):
                 asyncio.run(serve(context, settings, ready))
 
@@ -127,6 +137,24 @@ def test_the_door_opens_with_its_trunks(tmp_path: Path, quiet_house: None, colle
     """Not one datagram is judged as if there were no trunk, when every private source may call."""
     run(tmp_path / "data", lambda _bridge: None)
     assert _Door.opened_with == ["carrier"]
+
+
+def test_who_was_turned_away_is_still_known_after_a_restart(
+    tmp_path: Path, quiet_house: None, collector: None
+) -> None:
+    """Read before the first datagram, written at the end."""
+    seen: list[list[Rejection]] = []
+    now = time.time()
+    refused = Rejection("198.51.100.7", "unknown_source", "INVITE", "udp", 3, now - 60, now)
+
+    def turn_away(bridge: Bridge) -> None:
+        seen.append(bridge.sip.rejections())
+        door: Any = bridge.sip
+        door.remembered = [refused]
+
+    run(tmp_path / "data", turn_away)
+    run(tmp_path / "data", turn_away)
+    assert seen == [[], [refused]]
 
 
 class Doorkeeper:

@@ -498,6 +498,22 @@ def test_rejections_are_kept_for_a_day_in_bounded_memory() -> None:
     assert len(memory.list(20.0)) == Rejections.ENTRIES
 
 
+def test_rejections_go_over_a_restart_but_not_over_a_day() -> None:
+    """Who tried again keeps its better place, and counts on."""
+    before = Rejections()
+    before.add("192.0.2.9", "unknown_source", "INVITE", "udp", 0.0)
+    for _ in range(2):
+        before.add("192.0.2.1", "unknown_source", "INVITE", "udp", 50_000.0)
+    after = Rejections()
+    after.restore(before.list(50_000.0), Rejections.KEPT_S + 1)
+    assert [(each.source, each.count) for each in after.list(50_000.0)] == [("192.0.2.1", 2)]
+    for number in range(10_000):
+        after.add(f"10.0.{number >> 8}.{number & 255}", "unknown_source", "INVITE", "udp", 6e4)
+    after.add("192.0.2.1", "unknown_source", "INVITE", "udp", 7e4)
+    first = after.list(7e4)[0]
+    assert (first.source, first.count, first.first) == ("192.0.2.1", 3, 50_000.0)
+
+
 def test_a_carrier_is_not_pushed_out_by_a_spray_of_sources() -> None:
     """It tries again; each of ten thousand invented addresses comes once."""
     memory = Rejections()
