@@ -58,6 +58,7 @@ from dialplan.events import (
     Ended,
     Full,
     HungUp,
+    InMaintenance,
     JoinAnswered,
     Joined,
     MediaStarted,
@@ -397,6 +398,9 @@ class CallFlow:
         elif isinstance(outcome, Ended):
             ended = phrase(_K.CONFERENCE_ENDED)
             self._turn_away(Refusal.ENDED, EndCause.CONFERENCE_ENDED, ended)
+        elif isinstance(outcome, InMaintenance):
+            maintenance = phrase(_K.SERVICE_MAINTENANCE)
+            self._turn_away(Refusal.MAINTENANCE, EndCause.MAINTENANCE, maintenance)
         else:
             self._technical()
 

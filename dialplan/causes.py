@@ -18,6 +18,7 @@ class EndCause(StrEnum):
     HOST_NEVER_CAME = "host_never_came"
     NOBODY_CAME = "nobody_came"
     TECHNICAL = "technical_problem"
+    MAINTENANCE = "maintenance"
     SHUTDOWN = "shutdown"
     ADMINISTRATOR = "administrator"
 
@@ -33,6 +34,7 @@ class Refusal(StrEnum):
     FULL = "conference_full"
     CLOSED = "conference_closed"
     ENDED = "conference_ended"
+    MAINTENANCE = "maintenance"
     TECHNICAL = "technical_problem"
 
 

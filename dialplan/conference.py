@@ -57,6 +57,7 @@ from dialplan.events import (
     Left,
     LegDigit,
     LegPromptDone,
+    MaintenanceDue,
     RulesChanged,
     TimerFired,
 )
@@ -410,6 +411,18 @@ class Conference:
             if event.rules.end == "last_leaves":
                 self._timers.stop(_GRACE)
 
+    def _maintenance_due(self, event: MaintenanceDue) -> None:
+        """Warn the hosts that the service stops after this conference, or everybody at the last."""
+        if event.everybody and event.minutes is not None:
+            self._tell_room(Subject.ENDING, phrase(_K.ENDING_SOON, minutes=event.minutes))
+            return
+        words = [phrase(_K.MAINTENANCE_BEGINS)]
+        if event.minutes is not None:
+            words.append(phrase(_K.MAINTENANCE_WITHIN, minutes=event.minutes))
+        for person in self._staying():
+            if person.role == "host" and event.leg in {None, person.leg}:
+                self._speech.tell(person, Subject.MAINTENANCE, *words)
+
     # --- timers --------------------------------------------------------------------------------
 
     def _timer(self, event: TimerFired) -> None:
@@ -558,6 +571,7 @@ class Conference:
             LegPromptDone: _prompt_done,
             TimerFired: _timer,
             RulesChanged: _rules_changed,
+            MaintenanceDue: _maintenance_due,
             EndRequested: _end_requested,
         },
         ConferenceState.RUNNING: {
@@ -567,6 +581,7 @@ class Conference:
             LegPromptDone: _prompt_done,
             TimerFired: _timer,
             RulesChanged: _rules_changed,
+            MaintenanceDue: _maintenance_due,
             EndRequested: _end_requested,
         },
         ConferenceState.CLOSING: {
@@ -576,6 +591,7 @@ class Conference:
             LegPromptDone: _prompt_done,
             TimerFired: _timer,
             RulesChanged: _rules_changed,
+            MaintenanceDue: _maintenance_due,
             EndRequested: _hurry,
         },
         ConferenceState.OVER: {
@@ -583,6 +599,7 @@ class Conference:
             LegPromptDone: _prompt_done,
             TimerFired: _timer,
             RulesChanged: _rules_changed,
+            MaintenanceDue: _maintenance_due,
             EndRequested: _hurry,
         },
     }

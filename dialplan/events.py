@@ -46,6 +46,8 @@ LegDigit        a flow said `PassDigit`
 LegPromptDone   media `PlayFinished` of a `Say` of this conference
 TimerFired      a timer of this conference runs out
 RulesChanged    an administrator changed the conference while it runs
+MaintenanceDue  the bridge drains; again for each host who comes in later, and to everybody when
+                its time is nearly up
 EndRequested    the bridge stops, or an administrator ends or removes the conference
 =============== ==================================================================================
 """
@@ -72,6 +74,7 @@ __all__ = [
     "Entered",
     "Full",
     "HungUp",
+    "InMaintenance",
     "JoinAnswered",
     "JoinFailed",
     "JoinOutcome",
@@ -79,6 +82,7 @@ __all__ = [
     "Left",
     "LegDigit",
     "LegPromptDone",
+    "MaintenanceDue",
     "MediaStarted",
     "NumberInfo",
     "PinChecked",
@@ -186,11 +190,15 @@ class Ended(Struct, frozen=True):
     """The conference is just ending."""
 
 
+class InMaintenance(Struct, frozen=True):
+    """The bridge drains and starts no conference any more; this one does not run."""
+
+
 class JoinFailed(Struct, frozen=True):
     """The bridge could not do it: no media process, no such conference any more."""
 
 
-JoinOutcome = Joined | Full | Closed | Ended | JoinFailed
+JoinOutcome = Joined | Full | Closed | Ended | InMaintenance | JoinFailed
 
 CloseReason = Literal["shutdown", "administrator"]
 """Why a call is to be closed: the bridge stops, or an administrator ends this call."""
@@ -372,6 +380,22 @@ class RulesChanged(Struct, frozen=True):
     rules: ConferenceRules
 
 
+class MaintenanceDue(Struct, frozen=True):
+    """The bridge will stop when its conferences have ended.
+
+    Attributes:
+        at: Monotonic time, s.
+        minutes: After which it stops in any case, 1 to 1,440; None where it waits for ever.
+        leg: The only host to be told; None for all of them.
+        everybody: Whether it is so near that everybody is to know, not only the hosts.
+    """
+
+    at: float
+    minutes: int | None = None
+    leg: int | None = None
+    everybody: bool = False
+
+
 class EndRequested(Struct, frozen=True):
     """The conference is to be ended politely."""
 
@@ -380,5 +404,12 @@ class EndRequested(Struct, frozen=True):
 
 
 ConferenceEvent = (
-    Entered | Left | LegDigit | LegPromptDone | TimerFired | RulesChanged | EndRequested
+    Entered
+    | Left
+    | LegDigit
+    | LegPromptDone
+    | TimerFired
+    | RulesChanged
+    | MaintenanceDue
+    | EndRequested
 )

@@ -74,6 +74,7 @@ class PhraseKey(StrEnum):
     OPENS_TOMORROW = "opens_tomorrow"
     OPENS_ON = "opens_on"
     CONFERENCE_OVER = "conference_over"
+    SERVICE_MAINTENANCE = "service_maintenance"
     # Joining and waiting.
     JOINING = "joining"
     FIRST_IN = "first_in"
@@ -89,6 +90,8 @@ class PhraseKey(StrEnum):
     HOST_LEFT = "host_left"
     HOST_RETURNED = "host_returned"
     ENDING_SOON = "ending_soon"
+    MAINTENANCE_BEGINS = "maintenance_begins"
+    MAINTENANCE_WITHIN = "maintenance_within"
     TIME_IS_UP = "time_is_up"
     CONFERENCE_ENDED = "conference_ended"
     SERVICE_STOPS = "service_stops"
@@ -162,6 +165,9 @@ CATALOGUE: dict[PhraseKey, PhraseSpec] = {
     _K.OPENS_TOMORROW: PhraseSpec("Please call again tomorrow at {time}.", _TIME),
     _K.OPENS_ON: PhraseSpec("Please call again on {date}, at {time}.", _DATE_TIME),
     _K.CONFERENCE_OVER: PhraseSpec("The conference is over."),
+    _K.SERVICE_MAINTENANCE: PhraseSpec(
+        "The conference service is in maintenance. Please call again later."
+    ),
     _K.JOINING: PhraseSpec("You are joining the conference."),
     _K.FIRST_IN: PhraseSpec("You are the first."),
     _K.OTHERS_HERE: PhraseSpec(
@@ -188,6 +194,15 @@ CATALOGUE: dict[PhraseKey, PhraseSpec] = {
     _K.HOST_RETURNED: PhraseSpec("The host is back. The conference goes on."),
     _K.ENDING_SOON: PhraseSpec(
         "The conference ends in one minute.|The conference ends in {minutes} minutes.", _MINUTES
+    ),
+    _K.MAINTENANCE_BEGINS: PhraseSpec(
+        "The conference service goes into maintenance after this conference. "
+        "Whoever drops out can call back. No other conference can start."
+    ),
+    _K.MAINTENANCE_WITHIN: PhraseSpec(
+        "The service stops in one minute at the latest."
+        "|The service stops in {minutes} minutes at the latest.",
+        _MINUTES,
     ),
     _K.TIME_IS_UP: PhraseSpec("The time of this conference is up."),
     _K.CONFERENCE_ENDED: PhraseSpec("The conference has ended."),

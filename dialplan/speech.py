@@ -30,6 +30,7 @@ class Subject(Enum):
     WAITING = "waiting"
     HOST = "host"
     ENDING = "ending"
+    MAINTENANCE = "maintenance"
     KEYS = "keys"
     TONE = "tone"
     FAREWELL = "farewell"

@@ -19,6 +19,7 @@ from dialplan.events import (
     Ended,
     Full,
     HungUp,
+    InMaintenance,
     JoinAnswered,
     Joined,
     JoinFailed,
@@ -368,6 +369,7 @@ def test_closed_says_when_to_call_back() -> None:
     ("outcome", "said", "cause"),
     [
         (Ended(), K.CONFERENCE_ENDED, EndCause.CONFERENCE_ENDED),
+        (InMaintenance(), K.SERVICE_MAINTENANCE, EndCause.MAINTENANCE),
         (JoinFailed(), K.TECHNICAL_PROBLEM, EndCause.TECHNICAL),
     ],
 )

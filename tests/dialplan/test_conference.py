@@ -19,6 +19,7 @@ from dialplan.events import (
     Left,
     LegDigit,
     LegPromptDone,
+    MaintenanceDue,
     RulesChanged,
     TimerFired,
 )
@@ -512,6 +513,7 @@ _EVENTS: tuple[ConferenceEvent, ...] = (
     LegPromptDone(AT, 1, 999),
     TimerFired(AT, "no such timer"),
     RulesChanged(AT, ConferenceRules()),
+    MaintenanceDue(AT, 10),
     EndRequested(AT, "shutdown"),
 )
 

@@ -4,7 +4,7 @@ import pytest
 
 from dialplan.causes import EndCause, SessionEnd
 from dialplan.conference import ConferenceState
-from dialplan.events import Ended, EndRequested, Joined, RulesChanged
+from dialplan.events import Ended, EndRequested, Joined, MaintenanceDue, RulesChanged
 from dialplan.phrases import PhraseKey, phrase
 from dialplan.rules import ConferenceRules
 from tests.dialplan.driver import RoomDriver
@@ -169,6 +169,44 @@ def test_a_longer_or_no_length_takes_effect_while_it_runs() -> None:
 
 
 # --- ended from outside ------------------------------------------------------------------------
+
+
+def test_maintenance_is_told_to_hosts_alone_in_their_turn() -> None:
+    """A drain warns the hosts of the room and of the lobby, cuts no prompt and mutes nobody."""
+    room, (host, other, guest) = talking("host", "host", "guest")
+    room.press(other, "*4")
+    room.heard.clear()
+    room.send(MaintenanceDue(room.clock.now))
+    assert room.keys_heard(host) == [K.MAINTENANCE_BEGINS]
+    assert room.keys_heard(guest) == []
+    assert room.keys_heard(other) == []
+    room.hear_out()
+    assert room.keys_heard(other) == [K.MAINTENANCE_BEGINS]
+    assert room.in_room() == {host, other, guest}
+    lobby = RoomDriver(ConferenceRules(start="on_second"))
+    waits = lobby.enter("host")
+    lobby.hear_out()
+    lobby.send(MaintenanceDue(lobby.clock.now, 30))
+    assert lobby.keys_heard(waits)[-2:] == [K.MAINTENANCE_BEGINS, K.MAINTENANCE_WITHIN]
+
+
+def test_a_host_who_comes_during_maintenance_is_told_alone() -> None:
+    """The other hosts know it already; a guest whose leg is named hears nothing."""
+    room, (host, guest) = talking("host", "guest")
+    late = room.enter("host")
+    room.hear_out()
+    room.heard.clear()
+    room.send(MaintenanceDue(room.clock.now, 5, leg=late))
+    room.send(MaintenanceDue(room.clock.now, 5, leg=guest))
+    assert room.keys_heard(late) == [K.MAINTENANCE_BEGINS, K.MAINTENANCE_WITHIN]
+    assert room.keys_heard(host) == room.keys_heard(guest) == []
+
+
+def test_when_maintenance_is_near_everybody_in_the_room_is_told() -> None:
+    """A minute before the bridge stops for good, guests hear it too."""
+    room, (host, guest) = talking("host", "guest")
+    room.send(MaintenanceDue(room.clock.now, 1, everybody=True))
+    assert room.keys_heard(host) == room.keys_heard(guest) == [K.ENDING_SOON]
 
 
 def test_an_administrator_ends_it_without_cutting_anybody_short() -> None:

@@ -23,6 +23,7 @@ from dialplan.events import (
     Left,
     LegDigit,
     LegPromptDone,
+    MaintenanceDue,
     RulesChanged,
     TimerFired,
 )
@@ -129,6 +130,7 @@ class Story(RoomDriver):
             (2.0, self.time_passes),
             (0.3, self.fire_a_stopped_timer),
             (0.3, self.change_rules),
+            (0.3, self.announce_maintenance),
             (0.15, self.end_it),
             (0.3, self.report_an_old_prompt),
         ]
@@ -194,6 +196,13 @@ class Story(RoomDriver):
     def change_rules(self) -> None:
         """Let an administrator change the conference."""
         self.send(RulesChanged(self.clock.now, some_rules(self.rng)))
+
+    def announce_maintenance(self) -> None:
+        """Let the bridge drain; tell all hosts, one leg that may be none, or everybody."""
+        leg = self.rng.choice([None, self.rng.randrange(1, self.legs + 2)])
+        minutes = self.rng.choice([None, 1, 45])
+        everybody = self.rng.random() < 0.3
+        self.send(MaintenanceDue(self.clock.now, minutes, leg, everybody))
 
     def end_it(self) -> None:
         """Let the bridge or an administrator end it."""
