@@ -54,9 +54,11 @@ from bridge.media.messages import (
     StopPlay,
 )
 from bridge.media.ports import MediaPair
+from bridge.media.tap_ring import TapRing
 from bridge.media_process import LOOK_S, MediaProcess
 from bridge.port_sharing import PortSharing, SharedPlace
 from bridge.posts import TICK_MS, Busy, Post, least_loaded
+from bridge.tapping import Tapping
 
 __all__ = ["HANG_S", "MediaSupervisor", "default_processes"]
 
@@ -125,6 +127,7 @@ class MediaSupervisor:
         self._sharing = sharing
         self._log = structlog.get_logger("bridge.supervisor")
         self._posts = [Post(number, Busy(tick_share)) for number in range(processes)]
+        self._tapping = Tapping(self._posts)
         self._spares: list[MediaProcess] = []
         self._legs: dict[int, HeldLeg] = {}
         self._all_ready = asyncio.Event()
@@ -172,6 +175,7 @@ class MediaSupervisor:
         for held in self._legs.values():
             held.sockets.close()
         self._legs.clear()
+        self._tapping.close()
         if self._sharing is not None:
             self._sharing.close()
 
@@ -300,6 +304,29 @@ class MediaSupervisor:
         if post.process is not None:
             post.process.send(command)
 
+    # -- taps -----------------------------------------------------------------------------------
+
+    @property
+    def tap_rings(self) -> list[TapRing]:
+        """Where what is tapped is written: a ring for each post, from the first tap on."""
+        return self._tapping.rings
+
+    def start_tap(self, room: int, group: int = 0) -> None:
+        """Have what a room hears of its legs written to the ring of its post (`tap_rings`).
+
+        Args:
+            room: the room, which need not have begun.
+            group: of the room; what is said in its others is not on it.
+
+        Raises:
+            OSError: there is no memory or no descriptor for the rings.
+        """
+        self._tapping.start(room, group)
+
+    def stop_tap(self, room: int, group: int = 0) -> None:
+        """End a tap; it does not end with its room."""
+        self._tapping.stop(room, group)
+
     # -- rooms ----------------------------------------------------------------------------------
 
     def _home_of(self, room: int) -> Post | None:
@@ -311,10 +338,15 @@ class MediaSupervisor:
             home = self._home_of(before)
             if home is not None:
                 home.leave(before, held.leg)
+                if before not in home.rooms:
+                    self._tapping.ended(before, home)
         if room is None:
             return
         here = held.moves_to or held.post
-        home = self._home_of(room) or self._new_home(here)
+        home = self._home_of(room)
+        if home is None:
+            home = self._new_home(here)
+            self._tapping.began(room, home)
         home.enter(room, held.leg)
         if home is not here:
             self._move(held, home)
@@ -470,6 +502,7 @@ class MediaSupervisor:
                 post.process = spare
                 spare.take_charge()
                 self._share(post)
+                self._tapping.renew(post)
                 self._hand_over(post, [held for held in self._legs.values() if held.post is post])
                 for play in chain.from_iterable(map(dict.values, post.room_plays.values())):
                     spare.send(play)

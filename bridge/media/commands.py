@@ -34,14 +34,18 @@ from bridge.media.messages import (
     Play,
     PlayFinished,
     SharePort,
+    StartTap,
     Statistics,
     Stop,
     StopPlay,
+    StopTap,
     UsePage,
+    UseTaps,
 )
 from bridge.media.page import StatePage
 from bridge.media.speech import MIX, REPLACE, Bank, Playing
 from bridge.media.state import State
+from bridge.media.tap_ring import TapWriter
 from bridge.media.telling import Teller
 
 __all__ = ["Commands"]
@@ -86,6 +90,9 @@ class Commands:
             case UsePage():
                 self._use_page(fds)
                 return
+            case UseTaps():
+                self._use_taps(fds)
+                return
             case LoadBank():
                 self._load_bank(command, fds)
                 return
@@ -106,6 +113,11 @@ class Commands:
                 self._play(command)
             case StopPlay():
                 self._stop_play(command)
+            case StartTap(room=room, group=group):
+                self._start_tap(room, group)
+            case StopTap(room=room, group=group):
+                self._state.taps.stop(room, group)
+                self._state.moved = True
             case DigitInfo():
                 self._digit(command)
             case BeginTrace(leg=leg):
@@ -317,6 +329,29 @@ class Commands:
             self._refuse(f"UsePage: the descriptor cannot be mapped: {error}")
             return
         self._state.page = page
+
+    # --- taps -----------------------------------------------------------------------------------
+
+    def _use_taps(self, fds: list[int]) -> None:
+        if len(fds) != 1:
+            self._close_unwanted(fds)
+            self._refuse(f"UseTaps came with {len(fds)} descriptors, needs one")
+            return
+        try:
+            ring = TapWriter(fds[0])
+        except (OSError, ValueError) as error:
+            self._refuse(f"UseTaps: the descriptor cannot be used: {error}")
+            return
+        finally:
+            os.close(fds[0])
+        # The tick that is being made has not been counted yet.
+        self._state.taps.use(ring, self._state.store.depth.tick + 1, time.monotonic())
+        self._state.moved = True
+
+    def _start_tap(self, room: int, group: int) -> None:
+        if not self._state.taps.start(room, group):
+            self._refuse("StartTap came before UseTaps: there is no ring to write to")
+        self._state.moved = True
 
     # --- the rest -------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ class Counters:
         rtcp_strangers: RTCP from an address that is not the leg's.
         rtcp_malformed: RTCP that does not parse.
         packets_unowned: packets for a leg that had closed within the tick.
+        tap_rows_dropped: rows of sound that did not fit into a recorder's ring.
         stage_faults: exceptions that a stage let out; the tick went on with the next.
     """
 
@@ -59,6 +60,7 @@ class Counters:
     rtcp_strangers: int = 0
     rtcp_malformed: int = 0
     packets_unowned: int = 0
+    tap_rows_dropped: int = 0
     stage_faults: int = 0
 
     @property

@@ -52,12 +52,15 @@ __all__ = [
     "Ready",
     "SharePort",
     "SourceLatched",
+    "StartTap",
     "Statistics",
     "Stop",
     "StopPlay",
+    "StopTap",
     "TalkSpurt",
     "Traced",
     "UsePage",
+    "UseTaps",
 ]
 
 Codec: TypeAlias = Literal["PCMU", "PCMA", "G722"]
@@ -260,6 +263,29 @@ class UsePage(msgspec.Struct, frozen=True, tag=True):
     """Write the state page (`page`) in every tick. Descriptor: a memfd."""
 
 
+class UseTaps(msgspec.Struct, frozen=True, tag=True):
+    """Write what is tapped to a ring (`tap_ring`). Descriptor: its memfd."""
+
+
+class StartTap(msgspec.Struct, frozen=True, tag=True):
+    """Record the legs of a room: write what it hears of them to the ring, until `StopTap`.
+
+    Args:
+        room: the room, which need not exist yet.
+        group: of the room; what is said in its other groups is not on it.
+    """
+
+    room: int
+    group: int = 0
+
+
+class StopTap(msgspec.Struct, frozen=True, tag=True):
+    """End a tap. Told before the room has ended, or after."""
+
+    room: int
+    group: int = 0
+
+
 class DigitInfo(msgspec.Struct, frozen=True, tag=True):
     """A digit came by SIP INFO; it comes back as `DigitPressed` unless it came by RTP as well."""
 
@@ -318,6 +344,9 @@ Command: TypeAlias = (
     | EndTrace
     | LoadBank
     | UsePage
+    | UseTaps
+    | StartTap
+    | StopTap
     | Statistics
     | Stop
 )

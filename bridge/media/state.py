@@ -35,6 +35,7 @@ from bridge.media.seating import Seating, seat
 from bridge.media.sequence import Sequences
 from bridge.media.speech import Bank, Players, Playing
 from bridge.media.streams import Streams
+from bridge.media.taps import Taps
 from bridge.media.transport import Transport
 from bridge.media.transports import Transports
 from bridge.media.wideband import Wideband
@@ -117,6 +118,7 @@ class State:
         self.moved = True
         self.seating: Seating = seat(self.legs, SILENCE_CODES)
         self.page: StatePage | None = None
+        self.taps = Taps(counters)
         self.ended = False
 
     def _tables(self) -> tuple[Rows, ...]:
@@ -280,6 +282,8 @@ class State:
         if self.moved:
             self.seating = seat(self.legs, SILENCE_CODES)
             self.wideband.plan(self.seating, self.legs, self.groups.capacity)
+            if self.taps.active:
+                self.taps.plan(self.seating, self.legs, self.groups)
         if self.moved or self.transport.changed:
             self.outgoing.plan(self.seating, self.legs, self.transport.reachable)
             self.transport.plan(self.seating, self.outgoing)

@@ -9,6 +9,7 @@
                                                          pitch, wideband, g722, resample
                keys that come as tones taken out         inband, tones
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
+               what is recorded goes to its ring         taps, tap_ring
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
                turned down where they are too loud       limiter
     encode     samples -> octets                         codecs, wideband, g722, outgoing
@@ -314,6 +315,20 @@ class Tick:
         state.gains.follow(levels, state.gate, state.agc, options)
         state.gains.apply(rows, pcm)
         state.wideband.weigh(state.gains, pcm)
+        if state.taps.active:
+            self._tap(pcm)
+
+    def _tap(self, pcm: npt.NDArray[np.float32]) -> None:
+        """Give recorders what the room hears of each leg."""
+        state = self._state
+        state.taps.write(
+            pcm,
+            state.wideband.said,
+            came=self._came,
+            talking=state.levels.talking,
+            number=state.store.depth.tick,
+            now=self._now,
+        )
 
     def _tell_talkers(self, rows: _Rows) -> None:
         if len(rows):

@@ -110,6 +110,11 @@ class Wideband(Rows):
         """Rows that hold a decoder and an encoder, bool, `(legs,)`."""
         return self._coders.has
 
+    @property
+    def said(self) -> _Sound:
+        """What those say who may speak, as it is mixed: float32, `(k, 320)`, as `seating.wide`."""
+        return self._pcm
+
     # --- who ------------------------------------------------------------------------------------
 
     def plan(self, seating: Seating, legs: Legs, rooms: int) -> None:
