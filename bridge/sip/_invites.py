@@ -14,13 +14,14 @@ import enum
 from typing import Any, Protocol
 
 from bridge.sip._agent import Agent, Headers, Received
-from bridge.sip.errors import SipError
+from bridge.sip.errors import PjError, SipError
 
 __all__ = ["InviteHandler", "InviteState", "Invites", "RefusedByPjsipError"]
 
 _SDP_SIZE = 8192
 _POOL_SIZE = 4000
 _STATUS_NEGOTIATION_DONE = 4  # PJMEDIA_SDP_NEG_STATE_DONE
+_STATUS_LOCAL_OFFER = 1  # PJMEDIA_SDP_NEG_STATE_LOCAL_OFFER
 _SUPPORT_100REL = 1
 _SUPPORT_TIMER = 2
 _SUPPORT_UPDATE = 4
@@ -67,6 +68,9 @@ class InviteHandler(Protocol):
 
     def bye_started(self, invite: int, cause: int) -> None:
         """Take note of a BYE going out, ours or one that PJSIP sends of itself."""
+
+    def reoffer_result(self, invite: int, status: int) -> None:
+        """Take note of the final status of a re-INVITE of ours; its answer has come before."""
 
     def probe_result(self, invite: int, status: int, *, received: bool) -> None:
         """Take note of the final status of an in-dialog OPTIONS of ours.
@@ -273,6 +277,47 @@ class Invites:
         self._agent.add_headers(tdata[0], headers)
         return not lib.pjsip_dlg_send_request(session.dlg, tdata[0], -1, ffi.NULL)
 
+    def reoffer(self, invite: int, description: str) -> bool:
+        """Send a re-INVITE with an offer of ours.
+
+        Returns:
+            False while it cannot be sent: before the ACK, or while another offer is under way.
+
+        Raises:
+            PjError: PJSIP refuses the description.
+        """
+        ffi, lib, check = self._library.ffi, self._library.lib, self._library.check
+        session = self._session(invite)
+        if session.state != InviteState.CONFIRMED or session.invite_tsx or not session.neg:
+            return False
+        if lib.pjmedia_sdp_neg_get_state(session.neg) != _STATUS_NEGOTIATION_DONE:
+            return False
+        sdp = self._parse(session.pool_prov, description)
+        tdata = ffi.new("pjsip_tx_data **")
+        try:
+            check("pjsip_inv_reinvite", lib.pjsip_inv_reinvite(session, ffi.NULL, sdp, tdata))
+            check("pjsip_inv_send_msg", lib.pjsip_inv_send_msg(session, tdata[0]))
+        except PjError:
+            self._take_back_offer(session)
+            raise
+        return True
+
+    def cancel_reoffer(self, invite: int) -> None:
+        """Send CANCEL for a re-INVITE that was answered by nothing but provisional responses."""
+        ffi, lib = self._library.ffi, self._library.lib
+        session = self._session(invite)
+        if session.state != InviteState.CONFIRMED or not session.invite_tsx:
+            return
+        tdata = ffi.new("pjsip_tx_data **")
+        if not lib.pjsip_inv_cancel_reinvite(session, tdata) and tdata[0]:
+            lib.pjsip_inv_send_msg(session, tdata[0])
+
+    def _take_back_offer(self, session: Any) -> None:
+        """Let later offers be made again where ours came to nothing."""
+        lib = self._library.lib
+        if session.neg and lib.pjmedia_sdp_neg_get_state(session.neg) == _STATUS_LOCAL_OFFER:
+            lib.pjmedia_sdp_neg_cancel_offer(session.neg)
+
     def route_to_source(self, dialog: int, host: str, port: int, transport: str) -> None:
         """Send the dialog's requests to where its INVITE came from (NAT, names in Contact)."""
         ffi, lib = self._library.ffi, self._library.lib
@@ -325,12 +370,27 @@ class Invites:
         final = transaction.status_code >= 200  # noqa: PLR2004 - RFC 3261 section 7.2
         if name == "BYE" and not final:
             self._handler.bye_started(self._library.address(session), session.cause)
+        elif name == "INVITE" and final:
+            self._reinvited(session, transaction)
         elif name == "OPTIONS" and final:
             self._handler.probe_result(
                 self._library.address(session),
                 transaction.status_code,
                 received=event.body.tsx_state.type == _EVENT_RX_MSG,
             )
+
+    def _reinvited(self, session: Any, transaction: Any) -> None:
+        """Say what came of a re-INVITE, unless PJSIP has just sent it again itself.
+
+        That is what it does with credentials (401, 407) or a longer session timer (422). Without
+        credentials it leaves the offer open, and every later one would be refused.
+        """
+        again = session.invite_tsx and session.invite_tsx != transaction
+        if session.state != InviteState.CONFIRMED or again:
+            return
+        if transaction.status_code >= 300:  # noqa: PLR2004 - RFC 3261 section 7.2
+            self._take_back_offer(session)
+        self._handler.reoffer_result(self._library.address(session), transaction.status_code)
 
     def _offer(self, session: Any, offer: Any) -> None:
         text = self._print(offer)

@@ -313,6 +313,9 @@ pj_status_t pjsip_inv_initial_answer(pjsip_inv_session *, pjsip_rx_data *, int c
     const pj_str_t *text, const pjmedia_sdp_session *, pjsip_tx_data **);
 pj_status_t pjsip_inv_answer(pjsip_inv_session *, int code, const pj_str_t *text,
                              const pjmedia_sdp_session *, pjsip_tx_data **);
+pj_status_t pjsip_inv_reinvite(pjsip_inv_session *, const pj_str_t *contact,
+                               const pjmedia_sdp_session *, pjsip_tx_data **);
+pj_status_t pjsip_inv_cancel_reinvite(pjsip_inv_session *, pjsip_tx_data **);
 pj_status_t pjsip_inv_set_sdp_answer(pjsip_inv_session *, const pjmedia_sdp_session *);
 pj_status_t pjsip_inv_end_session(pjsip_inv_session *, int code, const pj_str_t *text,
                                   pjsip_tx_data **);
@@ -327,6 +330,7 @@ int pjmedia_sdp_neg_get_state(pjmedia_sdp_neg *);
 pj_status_t pjmedia_sdp_neg_get_active_local(pjmedia_sdp_neg *, const pjmedia_sdp_session **);
 pj_status_t pjmedia_sdp_neg_get_active_remote(pjmedia_sdp_neg *, const pjmedia_sdp_session **);
 pj_status_t pjmedia_sdp_neg_get_neg_local(pjmedia_sdp_neg *, const pjmedia_sdp_session **);
+pj_status_t pjmedia_sdp_neg_cancel_offer(pjmedia_sdp_neg *);
 pj_status_t pjmedia_sdp_neg_set_answer_multiple_codecs(pjmedia_sdp_neg *, pj_bool_t);
 """
 

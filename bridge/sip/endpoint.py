@@ -200,6 +200,15 @@ class SipEndpoint:
         """Send BYE with ``Reason``; ``CallEnded`` comes at once, not with the answer to BYE."""
         self._post(partial(self._switchboard.hangup, call, q850, text))
 
+    def reoffer(self, call: int, media: LocalMedia) -> None:
+        """Move our media by a re-INVITE; ``ReofferAnswered`` or ``CallEnded`` follows.
+
+        Until then the other side may send to either place, and what was agreed on holds. Should
+        both sides offer at once, it is tried again (RFC 3261 section 14.1); what the other side
+        refuses leaves all as it was.
+        """
+        self._post(partial(self._switchboard.reoffer, call, media))
+
     def probe(self, call: int) -> None:
         """Send OPTIONS in the dialog; ``ProbeAnswered`` or ``CallEnded`` follows."""
         self._post(partial(self._switchboard.probe, call))
@@ -351,7 +360,8 @@ class SipEndpoint:
                 house = now + _HOUSE_S
                 self._guard(partial(switchboard.keep_house, now))
                 self._counts = agent.counts()
-            agent.poll(20 if self._stopping is not None else _POLL_MS)
+            hurried = self._stopping is not None or switchboard.reoffers.waiting
+            agent.poll(20 if hurried else _POLL_MS)
             self._guard(switchboard.after_poll)
 
     def _guard(self, step: Callable[[], object]) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "RegistrationChanged",
     "RegistrationState",
     "Rejection",
+    "ReofferAnswered",
     "SipEvent",
     "SipSettings",
     "SipStatistics",
@@ -246,6 +247,26 @@ class MediaNegotiated:
 
 
 @dataclass(frozen=True, slots=True)
+class ReofferAnswered:
+    """What came of an offer of ours (``SipEndpoint.reoffer``).
+
+    It comes once for each, unless the call ends first. Where the answer changed anything,
+    ``MediaNegotiated`` has come before it.
+
+    Attributes:
+        call: our number for the call.
+        rtp_port: the port that was offered.
+        accepted: media goes by the offer from now on; False leaves all as it was.
+        status: final status of the re-INVITE, None where it could not be sent.
+    """
+
+    call: int
+    rtp_port: int
+    accepted: bool
+    status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DigitByInfo:
     """A key came in an INFO request (``application/dtmf-relay`` or ``application/dtmf``)."""
 
@@ -304,6 +325,7 @@ SipEvent = (
     IncomingCall
     | CallConfirmed
     | MediaNegotiated
+    | ReofferAnswered
     | DigitByInfo
     | ProbeAnswered
     | CallEnded

@@ -27,6 +27,7 @@ __all__ = [
     "Media",
     "build_answer",
     "build_offer",
+    "build_reoffer",
     "canonical",
     "common_codecs",
     "negotiated",
@@ -369,6 +370,27 @@ def build_offer(media: LocalMedia, address: str, session: int) -> str:
     numbers = {name: number for number, name in _STATIC.items()}
     formats = [Format(numbers[name], name, _CLOCK) for name in media.codecs]
     formats += [Format(101, "TELEPHONE-EVENT", _CLOCK), Format(13, "CN", _CLOCK)]
+    lines = [*_head(address, session), *_ours(media, address, formats, "RTP/AVP"), "a=sendrecv"]
+    return "\r\n".join(lines) + "\r\n"
+
+
+def build_reoffer(media: LocalMedia, agreed: NegotiatedMedia, address: str, session: int) -> str:
+    """Return an offer that changes where our media is, and nothing else.
+
+    Payload types keep their meaning for the whole session (RFC 3264 section 8.3.2), so they are the
+    ones that were agreed on.
+
+    Args:
+        media: our side of the call from now on.
+        agreed: what both sides agreed on before.
+        address: IPv4 address for ``c=``.
+        session: session identifier for ``o=``; PJSIP counts the version up from it.
+    """
+    formats = [Format(agreed.payload_type, agreed.codec, _CLOCK)]
+    if agreed.dtmf_payload_type is not None:
+        formats.append(Format(agreed.dtmf_payload_type, "TELEPHONE-EVENT", _CLOCK))
+    if agreed.cn_payload_type is not None:
+        formats.append(Format(agreed.cn_payload_type, "CN", _CLOCK))
     lines = [*_head(address, session), *_ours(media, address, formats, "RTP/AVP"), "a=sendrecv"]
     return "\r\n".join(lines) + "\r\n"
 

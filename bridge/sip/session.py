@@ -17,9 +17,9 @@ from typing import Literal
 
 from bridge.sip.errors import BadDescriptionError
 from bridge.sip.messages import CallEnded, LocalMedia, NegotiatedMedia, Transport
-from bridge.sip.sdp import Description, build_answer, build_offer, parse
+from bridge.sip.sdp import Description, build_answer, build_offer, build_reoffer, parse
 
-__all__ = ["Session", "cause_header", "needs_source_route"]
+__all__ = ["Reoffer", "Session", "cause_header", "needs_source_route"]
 
 _REQUEST_TIMEOUT = 408
 _GONE = 481
@@ -46,6 +46,23 @@ def cause_header(q850: int, text: str = "") -> tuple[str, str]:
 
 
 @dataclass(slots=True)
+class Reoffer:
+    """An offer of ours within the call, from the wish to its answer.
+
+    Attributes:
+        media: our half as offered.
+        due: monotonic time at which it is to be sent.
+        sent: it is on its way, and the time at which it is given up stands in ``due``.
+        attempts: how often it was tried.
+    """
+
+    media: LocalMedia
+    due: float
+    sent: bool = False
+    attempts: int = 0
+
+
+@dataclass(slots=True)
 class Session:
     """One call.
 
@@ -67,6 +84,8 @@ class Session:
         media: our half, from accept on.
         agreed: the last negotiated media.
         probing: an OPTIONS of ours is on its way.
+        reoffer: an offer of ours that waits for its answer, or to be sent.
+        outgoing: we called: the Call-ID is ours.
     """
 
     call: int
@@ -86,6 +105,8 @@ class Session:
     media: LocalMedia | None = None
     agreed: NegotiatedMedia | None = None
     probing: bool = False
+    reoffer: Reoffer | None = None
+    outgoing: bool = False
     cancelled: bool = False
     bye: bool = False
     q850: int | None = None
@@ -124,6 +145,12 @@ class Session:
             return None
         return build_offer(self.media, self.media.ip or self.address, self.description_id)
 
+    def new_offer(self, media: LocalMedia) -> str | None:
+        """Return an offer that moves our media, None before anything was agreed on."""
+        if self.agreed is None:
+            return None
+        return build_reoffer(media, self.agreed, media.ip or self.address, self.description_id)
+
     def ended_by_other(self, cause: int) -> CallEnded:
         """Say how a call ended that the bridge did not end itself.
 
@@ -139,7 +166,7 @@ class Session:
             reason = "no_ack" if cause == _REQUEST_TIMEOUT else "transport"
             if cause in _NOT_ACCEPTABLE:
                 reason = "no_answer_to_offer"
-        elif cause == _GONE or (cause == _REQUEST_TIMEOUT and self.probing):
+        elif cause == _GONE or (cause == _REQUEST_TIMEOUT and (self.probing or self.reoffer)):
             reason = "gone"
         elif cause == _REQUEST_TIMEOUT:
             reason = "session_expired"

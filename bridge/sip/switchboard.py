@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from bridge.sip.messages import (
     Transport,
 )
 from bridge.sip.providers import Providers
+from bridge.sip.reoffers import Reoffers
 from bridge.sip.sdp import negotiated
 from bridge.sip.session import Session, cause_header, needs_source_route
 from bridge.sip.trace import Trace, masked_lines
@@ -101,6 +103,8 @@ class Switchboard:
         self._invites = invites
         self._questions = questions
         self.providers = Providers(registrations, self._contact, self._emit)
+        # Spread in time, not a secret.
+        self.reoffers = Reoffers(invites, self._emit, random.Random().random)  # noqa: S311
 
     def __len__(self) -> int:
         return len(self._by_invite)
@@ -272,9 +276,18 @@ class Switchboard:
         except BadDescriptionError as fault:
             self._count_fault(fault.reason)
             return
+        ours = self.reoffers.answered(session)
         if media != session.agreed:
             session.agreed = media
             self._emit(MediaNegotiated(session.call, media))
+        if ours:
+            self.reoffers.accepted(session)
+
+    def reoffer_result(self, invite: int, status: int) -> None:
+        """Note what came of a re-INVITE of ours."""
+        session = self._by_invite.get(invite)
+        if session is not None:
+            self.reoffers.result(session, status)
 
     def probe_result(self, invite: int, status: int, *, received: bool) -> None:
         """Report whether the other side still knows the call: any other answer is life."""
@@ -348,6 +361,12 @@ class Switchboard:
             session.probing = False
             self._emit(ProbeAnswered(call, alive=False))
 
+    def reoffer(self, call: int, media: LocalMedia) -> None:
+        """Offer another half of ours in a re-INVITE."""
+        session = self._by_call.get(call)
+        if session is not None and session.phase in ("answered", "confirmed"):
+            self.reoffers.begin(session, media)
+
     def ask(
         self,
         target: str,
@@ -397,7 +416,9 @@ class Switchboard:
         self._agent.trace(on=bool(self.traces))
 
     def after_poll(self) -> None:
-        """Look after calls whose ACK has come, once PJSIP is done with it."""
+        """Look after offers that are due, and calls whose ACK has come, once PJSIP has it."""
+        if self.reoffers.waiting:
+            self.reoffers.keep(time.monotonic())
         for key in self._acknowledged:
             session = self._by_id.get(key)
             if session is None or session.agreed is not None:
@@ -546,6 +567,7 @@ class Switchboard:
             return
         session.phase = "over"
         self._by_call.pop(session.call, None)
+        self.reoffers.forget(session)
         self.counters[f"ended_{event.reason}"] += 1
         self._emit(event)
 

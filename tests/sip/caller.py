@@ -186,7 +186,8 @@ class Caller:
         lines = [f"SIP/2.0 {status} Whatever"]
         for name in ("via", "from", "to", "call-id", "cseq"):
             lines += [f"{name}: {value}" for key, value in request.headers if key == name]
-        lines.append(f"Contact: <sip:{self.caller}@{self.ip}:{self.port}>")
+        suffix = ";transport=tcp" if self.tcp else ""
+        lines.append(f"Contact: <sip:{self.caller}@{self.ip}:{self.port}{suffix}>")
         if body:
             lines.append("Content-Type: application/sdp")
         lines += [f"Content-Length: {len(body)}", "", body]
