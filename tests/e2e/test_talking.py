@@ -73,9 +73,9 @@ def test_two_who_speak_at_once_are_both_heard(bridge: BridgeUnderTest) -> None:
     first, second = all_at_once(lambda: doris.speak(2.4), lambda: evert.speak(2.4))
     assert frida.heard_of(*first).match.heard
     assert frida.heard_of(*second).match.heard
-    assert doris.heard_of(*second).match.correlation > 0.8
+    assert doris.heard_of(*second).match.clear
     assert not doris.heard_of(*first).match.heard
-    assert evert.heard_of(*first).match.correlation > 0.8
+    assert evert.heard_of(*first).match.clear
     assert not evert.heard_of(*second).match.heard
 
 
@@ -95,7 +95,7 @@ def test_voice_comes_through_at_its_level_and_soon(bridge: BridgeUnderTest) -> N
     kaja, leif = bridge.caller("kaja"), bridge.caller("leif")
     bridge.bring_in(room, kaja, leif)
     said = leif.heard_of(*kaja.speak(3.0))
-    assert said.match.correlation > 0.9
+    assert said.match.clear
     # Of a voice that is some decibels above the bridge's target, within its first three seconds.
     assert -8 < said.match.level_db < 1.5
     assert 0 < said.delay_ms < 300
@@ -108,7 +108,7 @@ def test_voice_keeps_its_level_where_gain_control_is_off(tmp_path: Path) -> None
         kaja, leif = bridge.caller("kaja"), bridge.caller("leif")
         bridge.bring_in(bridge.room(chimes=False), kaja, leif)
         said = leif.heard_of(*kaja.speak(3.0))
-        assert said.match.correlation > 0.9
+        assert said.match.clear
         assert abs(said.match.level_db) < 1.5
 
 
