@@ -372,6 +372,7 @@ class Call:
                 self.hang_up(cause.value)
             case actions.RecordRefusal(reason=reason, conference=conference):
                 self._log.info("attempt refused", reason=reason.value)
+                self.bridge.meters.attempt_refused(reason.value)
                 self.bridge.records.refused(self, reason.value, conference)
 
     def _check_pin(self, action: actions.CheckPin) -> None:

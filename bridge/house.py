@@ -1,9 +1,10 @@
 """From nothing to a running bridge, and back: the order in which everything starts and ends.
 
-Start: descriptors' limit, data folder's lock, database, vault, records of the last run closed,
-directory, prompts, media process, SIP, administration socket. SIP comes late, so that no call is
-answered by half a bridge. The end runs the other way round: new calls are refused, callers are told
-goodbye and hung up, records are closed, and no process is left behind.
+Start: descriptors' limit, data folder's lock, database, vault, the listener for metrics and probes,
+records of the last run closed, directory, prompts, media process, SIP, administration socket. SIP
+comes late, so that no call is answered by half a bridge. The end runs the other way round: new
+calls are refused, callers are told goodbye and hung up, records are closed, and no process is left
+behind.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bridge.admin.server import AdminServer
 from bridge.directory import Directory
 from bridge.errors import StartError
 from bridge.media.messages import Configure
+from bridge.monitoring.listener import Monitor
 from bridge.operations import CHANGING, OPERATIONS
 from bridge.port_sharing import PortSharing
 from bridge.records import Records
@@ -114,6 +116,11 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
     # Most starts that fail fail here: let them leave the data folder as it was.
     await asyncio.to_thread(look_for_port, _sip_settings(settings))
     async with contextlib.AsyncExitStack() as stack:
+        monitor = Monitor(settings.metrics.bind_ip, settings.metrics.port)
+        if settings.metrics.enabled:
+            await monitor.start()
+            stack.push_async_callback(monitor.stop)
+
         recorder = Recorder.from_settings(settings, context.vault)
         await asyncio.to_thread(recorder.start)
         stack.push_async_callback(asyncio.to_thread, recorder.stop)
@@ -156,6 +163,8 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         await admin.start()
         stack.push_async_callback(admin.stop)
 
+        bridge.metrics_port = monitor.port
+        monitor.bridge = bridge
         sweeper = asyncio.create_task(_sweep(bridge, used_codes, turned_away), name="sweeper")
         stack.callback(sweeper.cancel)
         yield bridge

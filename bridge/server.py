@@ -29,6 +29,7 @@ from bridge.dispatch import Dispatcher
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
 from bridge.media.messages import EngineError, Heartbeat, LegClosed, Traced
 from bridge.media.ports import open_pair
+from bridge.monitoring.meters import Meters
 from bridge.sip.messages import (
     CallConfirmed,
     CallEnded,
@@ -93,6 +94,7 @@ class Bridge:
     media: MediaSupervisor
     traces: Traces
     on_code_used: Callable[[int], None]
+    metrics_port: int = 0
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class Bridge:
         self.legs: dict[int, Call] = {}
         self.conferences: dict[int, RunningConference] = {}
         self.counters: Counter[str] = Counter()
+        self.meters = Meters()
         self.registrations: dict[str, RegistrationChanged] = {}
         self.started_at = datetime.now(UTC)
         self.failed: asyncio.Future[str] = loop.create_future()
@@ -178,6 +181,7 @@ class Bridge:
             )
             self._refuse(incoming, admission.overloaded(incoming, self, "no_media_port"))
             return
+        self.counters["calls_answered"] += 1
         call = Call(self, incoming, verdict, sockets, next(self._numbers))
         self.calls[call.call] = call
         self.legs[call.leg] = call
@@ -227,6 +231,7 @@ class Bridge:
 
     def on_media(self, event: MediaEvent) -> None:
         """Take an event of the media process."""
+        self.meters.heard(event)
         match event:
             case EngineError(what=what):
                 self.counters["media_errors"] += 1
@@ -263,7 +268,8 @@ class Bridge:
         return next(self._numbers)
 
     def clips(self, language: str, phrases: tuple[Phrase, ...]) -> list[tuple[int, int]]:
-        """Return where phrases lie in the bank, in the order they are said."""
+        """Return where phrases lie in the bank, in the order they are about to be said."""
+        self.meters.prompt(language)
         return self.bank.clips(language, phrases)
 
     def tone_clips(self, name: str) -> list[tuple[int, int]]:
@@ -341,6 +347,8 @@ class Bridge:
         """Drop a call whose record is closed."""
         self.calls.pop(call.call, None)
         self.legs.pop(call.leg, None)
+        lasted = datetime.now(UTC) - call.invited_at
+        self.meters.call_ended(max(0.0, lasted.total_seconds()), call.statistics)
         if not self.calls:
             self._empty.set()
         self.traces.call_ended(call)

@@ -199,6 +199,17 @@ class MediaSupervisor:
         return [spare.pid for spare in self._spares if spare.ready]
 
     @property
+    def posts(self) -> tuple[Post, ...]:
+        """The posts, for whoever watches."""
+        return tuple(self._posts)
+
+    @property
+    def lost_by_bridge(self) -> int:
+        """Packets lost by fault of the bridge, as of the last heartbeats."""
+        beats = (post.beat.lost_by_bridge for post in self._posts if post.beat is not None)
+        return self._lost_before + sum(beats)
+
+    @property
     def legs(self) -> int:
         """Legs open now."""
         return len(self._legs)

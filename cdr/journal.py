@@ -83,6 +83,7 @@ class RecorderStatus(Struct, frozen=True):
     Attributes:
         writing_to: Where records go at the moment.
         waiting: Records that are not in the database yet.
+        in_memory: Those of them that are on no disk either.
         written: Records written to the database since the start.
         dropped: Records lost because memory was full too.
         failed: Records that the database refused for what they say: a fault of the program.
@@ -90,6 +91,7 @@ class RecorderStatus(Struct, frozen=True):
 
     writing_to: Literal["database", "journal", "memory"]
     waiting: int
+    in_memory: int
     written: int
     dropped: int
     failed: int
@@ -229,9 +231,11 @@ class Recorder:
             writing_to: Literal["database", "journal", "memory"] = "database"
         else:
             writing_to = "memory" if self._journal_full else "journal"
+        in_memory = self._queue.qsize() + len(self._backlog)
         return RecorderStatus(
             writing_to,
-            self._queue.qsize() + self._journalled + len(self._backlog),
+            in_memory + self._journalled,
+            in_memory,
             self._written,
             self._dropped,
             self._failed,

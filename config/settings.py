@@ -40,12 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
+    "LANGUAGES",
     "AdminSettings",
     "EntrySettings",
     "Key",
     "LimitSettings",
     "LogSettings",
     "MediaSettings",
+    "MetricsSettings",
     "PortRange",
     "PrivacySettings",
     "RecordSettings",
@@ -280,6 +282,17 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """``[metrics]``: metrics for Prometheus, liveness and readiness, over HTTP."""
+
+    enabled: bool = _setting(kinds.boolean(), True, "serve them")  # noqa: FBT003 - the default of a setting
+    bind_ip: str = _setting(
+        kinds.address(), "127.0.0.1", "address to serve them on; nobody is asked who they are"
+    )
+    port: int = _setting(kinds.integer(0, 65535), 9469, "TCP port; 0 takes a free one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; frozen, checked, paths absolute.
 
@@ -295,6 +308,7 @@ class Settings:
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 

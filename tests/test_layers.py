@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 PACKAGES = frozenset({"bridge", "dialplan", "cdr", "privacy", "config"})
-OTHER_FOLDERS = frozenset({"scripts", "tests", "requirements"})
+OTHER_FOLDERS = frozenset({"scripts", "tests", "requirements", "packaging"})
 # What running, testing and building leave behind; .gitignore names the same.
 LEFT_BEHIND = frozenset({"data", "build", "dist", "__pycache__"})
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge import doctor
 from bridge.errors import AdminError
+from bridge.monitoring.health import unready
 from bridge.sip.messages import Answer, Transport
 from bridge.sip.trunks import admitting_line
 from config.commands import effective
@@ -63,6 +64,13 @@ async def status(bridge: Bridge) -> dict[str, Any]:
         },
         "media": media,
         "records": bridge.records.status(),
+        "health": {
+            "ready": not (reasons := unready(bridge)),
+            "reasons": reasons,
+            "metrics": f"{bridge.settings.metrics.bind_ip}:{bridge.metrics_port}"
+            if bridge.metrics_port
+            else None,
+        },
         "registrations": [
             {
                 "trunk": each.trunk,

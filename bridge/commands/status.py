@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bridge.monitoring.health import REASONS
 from config.administration import Administration
 from config.console import (
     Command,
@@ -39,6 +40,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             "process": now["pid"],
             "up": f"{now['uptime_s'] // 3600} h {now['uptime_s'] % 3600 // 60} min",
             "SIP port": now["sip"]["port"],
+            "ready": _ready(now["health"]["reasons"]),
             "calls": now["calls"],
             "conferences": now["conferences"],
             "tick": _tick(media["tick_ms"]),
@@ -49,6 +51,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             "media process replaced": media["replaced"],
             "records go to": now["records"]["writing_to"],
             "TCP connections": f"{tcp['connections']} of {tcp['limit']}",
+            "metrics": now["health"]["metrics"] or "not served",
         }
     )
     columns = [
@@ -93,6 +96,10 @@ def _process(process: dict[str, Any]) -> dict[str, Any]:
         "tick": _tick(process["tick_ms"]),
         "share": "-" if share is None else f"{share:.0%}",
     }
+
+
+def _ready(reasons: list[str]) -> str:
+    return "no: " + "; ".join(REASONS.get(each, each) for each in reasons) if reasons else "yes"
 
 
 def _tick(tick: dict[str, float | None]) -> str:

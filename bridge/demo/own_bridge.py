@@ -40,6 +40,7 @@ class OwnBridge:
             "DIALIN_CONFIG": os.devnull,
             "DIALIN_DATA_DIR": str(self.data),
             "DIALIN_LOG__FORMAT": "json",
+            "DIALIN_METRICS__PORT": "0",
             "DIALIN_RECORDS__HEARTBEAT_S": "1",
             "DIALIN_SIP__BIND_IP": "127.0.0.1",
             "DIALIN_SIP__PORT": "0",

@@ -115,7 +115,7 @@ def quiet_house(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(folder: Path, on_ready: Callable[[Bridge], None]) -> None:
     """Run a house with a carrier's trunk until its bridge is ready and has been seen."""
-    settings = load(None, {}, {"data_dir": str(folder)})
+    settings = load(None, {}, {"data_dir": str(folder), "metrics.port": "0"})
     data = DataFolder(settings.data_dir)
     data.create()
 

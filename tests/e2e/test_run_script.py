@@ -27,7 +27,8 @@ def run_once(folder: Path, port: int) -> str:
     process = subprocess.Popen(
         [ROOT / "scripts" / "run", "--data", str(folder), "--port", str(port)],
         cwd="/",
-        env=plain | {"DIALIN_SIP__BIND_IP": "127.0.0.1", "COLUMNS": "160"},
+        env=plain
+        | {"DIALIN_SIP__BIND_IP": "127.0.0.1", "DIALIN_METRICS__PORT": "0", "COLUMNS": "160"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

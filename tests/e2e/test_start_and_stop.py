@@ -96,6 +96,19 @@ def test_port_that_is_taken_is_named_with_what_to_do(
         refuses(stopped, str(stopped.port), "--port")
 
 
+def test_metrics_port_that_is_taken_is_named_with_what_to_do(stopped: BridgeUnderTest) -> None:
+    """Another bridge, say, serves metrics there: which port, and how to have another or none."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        stopped.environment["DIALIN_METRICS__PORT"] = port
+        refuses(stopped, port, "metrics.port", "metrics.enabled")
+        stopped.environment["DIALIN_METRICS__ENABLED"] = "false"
+        with stopped:
+            assert stopped.operate("status")["health"]["metrics"] is None
+
+
 def test_second_bridge_on_a_folder_is_refused(stopped: BridgeUnderTest) -> None:
     """The first one is named by what to do, and goes on."""
     with stopped:

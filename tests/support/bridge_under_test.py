@@ -94,6 +94,7 @@ class BridgeUnderTest:
             _MARK: self._mark,
             "DIALIN_SIP__BIND_IP": host,
             "DIALIN_LOG__FORMAT": "json",
+            "DIALIN_METRICS__PORT": "0",
             "DIALIN_RECORDS__HEARTBEAT_S": "1",
             "DIALIN_DATA_DIR": str(folder),
             **(environment or {}),

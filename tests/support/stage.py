@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from bridge.directory import Directory
@@ -29,6 +30,7 @@ from bridge.media.messages import (
 )
 from bridge.media.ports import MediaPair
 from bridge.port_sharing import SharedPlace, SharedPorts
+from bridge.posts import Busy, Post
 from bridge.records import Records
 from bridge.server import Bridge
 from bridge.sip.messages import (
@@ -38,7 +40,10 @@ from bridge.sip.messages import (
     LocalMedia,
     MediaNegotiated,
     NegotiatedMedia,
+    SipStatistics,
+    TcpRoom,
 )
+from cdr.journal import RecorderStatus
 from cdr.records import Record
 from config.settings import Settings
 from dialplan import pins, store
@@ -57,6 +62,7 @@ class FakeSip:
     """Keep what the bridge says to the SIP thread."""
 
     port = 5060
+    running = True
 
     def __init__(self) -> None:
         self.said: list[tuple[Any, ...]] = []
@@ -81,6 +87,22 @@ class FakeSip:
         """Keep the trunks."""
         self.said.append(("trunks", table))
 
+    def room(self) -> TcpRoom:
+        """Say how much room is left for TCP."""
+        return TcpRoom(
+            connections=3,
+            limit=1000,
+            refused_full=1,
+            refused_source=2,
+            idle_closed=4,
+            highest_fd=1100,
+            fd_limit=4096,
+        )
+
+    def statistics(self) -> SipStatistics:
+        """Say what the SIP thread has counted."""
+        return SipStatistics({"requests": 5}, {})
+
     def verbs(self, call: int) -> list[str]:
         """Return what was said about a call."""
         return [words[0] for words in self.said if len(words) > 1 and words[1] == call]
@@ -95,6 +117,11 @@ class FakeMedia:
         self.shared: SharedPorts | None = None
         self.heartbeat: Heartbeat | None = None
         self.overloaded = False
+        process: Any = SimpleNamespace(pid=1)
+        self.posts = (Post(0, Busy(0.85), process=process), Post(1, Busy(0.85)))
+        self.lost_by_bridge = 0
+        self.replaced = 0
+        self.spares: list[int] = []
 
     def reserve(self, remote: tuple[str, int]) -> SharedPlace | None:
         """Find a place on a shared port, where a test has some."""
@@ -156,6 +183,10 @@ class FakeRecorder:
     def put(self, record: Record) -> None:
         """Keep one."""
         self.records.append(record)
+
+    def status(self) -> RecorderStatus:
+        """Say that all is written."""
+        return RecorderStatus("database", 0, 0, len(self.records), 0, 0)
 
 
 class _NoTraces:

@@ -1,0 +1,1 @@
+"""How the bridge does, for programs that watch it: metrics, liveness, readiness."""
