@@ -43,6 +43,7 @@ from bridge.media.messages import (
     UseTaps,
 )
 from bridge.media.page import StatePage
+from bridge.media.place_messages import AddPlace, DropPlace, PlaceAdded, TakePlace
 from bridge.media.speech import MIX, REPLACE, Bank, Playing
 from bridge.media.state import State
 from bridge.media.tap_ring import TapWriter
@@ -68,7 +69,7 @@ class Commands:
         self._state = state
         self._teller = teller
 
-    def carry_out(self, command: Command, fds: list[int]) -> None:  # noqa: C901, PLR0912 - one arm a command
+    def carry_out(self, command: Command, fds: list[int]) -> None:
         """Carry one command out.
 
         Args:
@@ -80,29 +81,33 @@ class Commands:
                 descriptors = 2 if command.shared_port is None else 0
                 new = HandedLeg(opened=command, descriptors=descriptors)
                 self._open([new], fds, "OpenLeg")
-                return
             case OpenLegs():
                 self._open(command.legs, fds, "OpenLegs")
-                return
             case SharePort(port=port):
                 self._share_port(port, fds)
-                return
+            case AddPlace():
+                self._add_place(command, fds)
             case UsePage():
                 self._use_page(fds)
-                return
             case UseTaps():
                 self._use_taps(fds)
-                return
             case LoadBank():
                 self._load_bank(command, fds)
-                return
             case _:
                 self._close_unwanted(fds)
+                self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:  # noqa: C901, PLR0912 - one arm a command
+        """Carry a command out that needs no descriptors."""
         match command:
             case Configure():
                 self._configure(command)
             case ChangeLeg():
                 self._change(command)
+            case TakePlace(leg=leg):
+                self._settle_place(leg, taken=True)
+            case DropPlace(leg=leg):
+                self._settle_place(leg, taken=False)
             case GiveLegs(legs=legs):
                 self._give(legs)
             case CloseLeg():
@@ -182,6 +187,32 @@ class Commands:
             self._state.transport.add_port(port, fds)
         except OSError as error:
             self._refuse(f"SharePort: its sockets cannot be used: {error.strerror or error}")
+
+    def _add_place(self, command: AddPlace, fds: list[int]) -> None:
+        state, leg = self._state, command.leg
+        row = self._row(leg)
+        wanted = PORT_DESCRIPTORS if command.shared_port is None else 0
+        if row is None or len(fds) != wanted:
+            self._close_unwanted(fds)
+            state.put(PlaceAdded(leg=leg, heard=False))
+            return
+        try:
+            state.transport.add_place(row, state.legs.media[row], fds, command.shared_port)
+        except OSError as error:
+            self._refuse(f"AddPlace: it cannot be used: {error.strerror or error}", leg)
+            state.put(PlaceAdded(leg=leg, heard=False))
+            return
+        state.put(PlaceAdded(leg=leg, heard=True))
+
+    def _settle_place(self, leg: int, *, taken: bool) -> None:
+        row = self._row(leg)
+        if row is None or not self._state.transport.has_second(row):
+            return
+        if taken:
+            self._state.transport.take_place(row)
+            self._state.note_source(row)
+        else:
+            self._state.transport.drop_place(row)
 
     def _change(self, command: ChangeLeg) -> None:
         state = self._state

@@ -51,6 +51,8 @@ class Legs(Rows):
         self.speaks: npt.NDArray[np.bool_] = self.column("speaks", np.bool_, fill=1)
         self.hears: npt.NDArray[np.bool_] = self.column("hears", np.bool_, fill=1)
         self.row_of: dict[int, int] = {}
+        # By row, as negotiated last.
+        self.media: dict[int, LegMedia] = {}
         self._free = list(range(capacity))
 
     def __len__(self) -> int:
@@ -79,6 +81,7 @@ class Legs(Rows):
 
     def negotiate(self, row: int, media: LegMedia) -> None:
         """Apply what offer and answer agreed on."""
+        self.media[row] = media
 
         def number(payload_type: int | None) -> int:
             return NO_PAYLOAD_TYPE if payload_type is None else payload_type
@@ -94,6 +97,7 @@ class Legs(Rows):
     def release(self, row: int) -> None:
         """Free a leg's row."""
         del self.row_of[int(self.leg[row])]
+        del self.media[row]
         self.reset(row)
         heapq.heappush(self._free, row)
 

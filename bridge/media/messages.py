@@ -10,12 +10,14 @@ Identifiers are chosen by the control process and never used twice in one run of
 
 An `OpenLeg` carries all that a media process needs to know of a new leg. A leg that another process
 had is handed on in `OpenLegs`, with its record: of the state page (`page`) after a death, of
-`LegGiven` when it moves.
+`LegGiven` when it moves. What is said of a leg's second place is in `place_messages`.
 """
 
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+
+from bridge.media.place_messages import AddPlace, DropPlace, PlaceAdded, TakePlace
 
 __all__ = [
     "SILENCE",
@@ -334,6 +336,9 @@ Command: TypeAlias = (
     | OpenLeg
     | OpenLegs
     | GiveLegs
+    | AddPlace
+    | TakePlace
+    | DropPlace
     | ChangeLeg
     | CloseLeg
     | Place
@@ -610,6 +615,7 @@ Event: TypeAlias = (
     | LegStatistics
     | LegClosed
     | LegGiven
+    | PlaceAdded
     | TalkSpurt
     | EngineStatistics
     | Traced

@@ -113,6 +113,8 @@ class OwnSockets:
         self._counters = counters
         self._leg_counters = leg_counters
         self._legs: list[_Leg | None] = [None] * capacity
+        # Second places of legs, heard and not sent from (`Transports.add_place`).
+        self._aside: dict[int, _Leg] = {}
         self._by_descriptor: dict[int, _Leg] = {}
         # By descriptor, so that the loop needs no look-up by leg.
         self._sockets: list[socket.socket] = []
@@ -178,6 +180,12 @@ class OwnSockets:
         Raises:
             OSError: they are no UDP sockets; they have been closed.
         """
+        self._legs[row] = self._adopt(row, media, fds, known)
+        self._last_heard[row] = self._tick
+        self._sends(row)
+
+    def _adopt(self, row: int, media: LegMedia, fds: list[int], known: Source | None) -> _Leg:
+        """Take descriptors that a leg is heard by."""
         rtp, rtcp = adopt_udp(fds)
         try:
             _ask_for_stamps(rtp)
@@ -204,7 +212,6 @@ class OwnSockets:
             rtp.close()
             rtcp.close()
             raise
-        self._legs[row] = leg
         self._by_descriptor[descriptor] = leg
         self._by_descriptor[rtcp.fileno()] = leg
         self._sockets[descriptor] = rtp
@@ -212,13 +219,25 @@ class OwnSockets:
         # Beside a shared port (`ports.open_beside`), where a socket without a connection would take
         # the packets of others.
         leg.fixed = leg.connected and bool(rtp.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
-        self._may_release[row] = leg.connected and not leg.fixed
-        self._last_heard[row] = self._tick
-        self._update_reachable(leg)
+        return leg
+
+    def _sends(self, row: int) -> None:
+        """Take note of what a leg is sent from."""
+        leg = self._legs[row]
+        self._may_release[row] = leg is not None and leg.connected and not leg.fixed
+        self._reachable[row] = leg is not None and (leg.connected or leg.latch.target is not None)
+        self._changed = True
+
+    def _both(self, row: int) -> list[_Leg]:
+        """Return the sockets that a leg is heard by."""
+        return [leg for leg in (self._legs[row], self._aside.get(row)) if leg is not None]
 
     def change(self, row: int, media: LegMedia) -> None:
         """Apply what was negotiated anew; media that moved must latch anew."""
-        leg = self._leg(row)
+        for leg in self._both(row):
+            self._change(leg, media)
+
+    def _change(self, leg: _Leg, media: LegMedia) -> None:
         leg.rtcp_named = media.remote_rtcp or leg.rtcp_named
         leg.events = media.dtmf_payload_type
         if leg.latch.rename(media.remote_rtp, _payload_types(media)):
@@ -227,7 +246,7 @@ class OwnSockets:
                 self._connect_anew(leg, leg.latch.named)
             else:
                 self._release(leg)
-        self._update_reachable(leg)
+        self._sends(leg.row)
 
     def known(self, row: int) -> Source | None:
         """Return where a leg's media comes from, `None` before it was latched."""
@@ -235,7 +254,40 @@ class OwnSockets:
 
     def close(self, row: int) -> None:
         """Close a leg's sockets; what its receive buffer dropped is counted to the end."""
-        leg = self._leg(row)
+        for leg in self._both(row):
+            self._close(leg)
+        self._aside.pop(row, None)
+        self._legs[row] = None
+        self._sends(row)
+
+    # --- second places (`Transports.add_place`) -----------------------------------------------
+
+    def open_aside(self, row: int, media: LegMedia, fds: list[int]) -> None:
+        """Hear a leg by other sockets too.
+
+        Raises:
+            OSError: they are no UDP sockets; they have been closed.
+        """
+        self._aside[row] = self._adopt(row, media, fds, None)
+
+    def has_aside(self, row: int) -> bool:
+        """Say whether a leg is heard by sockets that it is not sent from."""
+        return row in self._aside
+
+    def swap(self, row: int) -> None:
+        """Send to a leg from where it was only heard, and hear only where it was sent from."""
+        before, self._legs[row] = self._legs[row], self._aside.pop(row, None)
+        if before is not None:
+            self._aside[row] = before
+        self._sends(row)
+
+    def close_aside(self, row: int) -> None:
+        """Close the sockets that a leg is not sent from, if it has such."""
+        leg = self._aside.pop(row, None)
+        if leg is not None:
+            self._close(leg)
+
+    def _close(self, leg: _Leg) -> None:
         self._count_drops(leg)
         descriptor = leg.rtp.fileno()
         del self._by_descriptor[descriptor]
@@ -245,20 +297,12 @@ class OwnSockets:
         self._sockets[descriptor] = self._closed
         leg.rtp.close()
         leg.rtcp.close()
-        self._legs[row] = None
-        self._may_release[row] = False
-        self._reachable[row] = False
-        self._changed = True
 
     def _leg(self, row: int) -> _Leg:
         leg = self._legs[row]
         if leg is None:
             raise LookupError(f"row {row} has no sockets")
         return leg
-
-    def _update_reachable(self, leg: _Leg) -> None:
-        self._reachable[leg.row] = leg.connected or leg.latch.target is not None
-        self._changed = True
 
     def _count_drops(self, leg: _Leg) -> None:
         dropped = dropped_by(leg.rtp)
@@ -336,8 +380,8 @@ class OwnSockets:
         stamp = self._stamp
         for row in heard.tolist():
             leg = self._legs[row]
-            if leg is None or not leg.connected:
-                continue
+            if leg is None or not leg.connected or row in self._aside:
+                continue  # the last packet may be of the other socket
             with contextlib.suppress(OSError):  # no packet of it was stamped yet
                 fcntl.ioctl(leg.rtp.fileno(), SIOCGSTAMPNS, stamp, True)  # noqa: FBT003 - `mutate_flag` has no keyword
                 seconds, nanoseconds = TIMESPEC.unpack(stamp)
@@ -380,8 +424,7 @@ class OwnSockets:
         self._judged.unregister(descriptor)
         self._connected.register(descriptor, select.EPOLLIN)
         leg.connected = True
-        self._may_release[leg.row] = True
-        self._update_reachable(leg)
+        self._sends(leg.row)
         self._latched.append(Latched(leg.row, own_sdp))
 
     def _receive_handed(self) -> None:
@@ -389,7 +432,7 @@ class OwnSockets:
         while self._handed:
             leg = self._handed.pop()
             source = leg.latch.known
-            if source is not None and self._legs[leg.row] is leg:
+            if source is not None and leg in self._both(leg.row):
                 self._drain(leg, source, [])
 
     def _drain(self, leg: _Leg, source: Source, queued: list[bytes]) -> None:
@@ -446,8 +489,7 @@ class OwnSockets:
         self._connected.unregister(descriptor)
         self._judged.register(descriptor, select.EPOLLIN)
         leg.connected = False
-        self._may_release[leg.row] = False
-        self._update_reachable(leg)
+        self._sends(leg.row)
 
     def watch(self, tick: int) -> None:
         """Disconnect legs that have been quiet for two seconds; count what buffers dropped."""

@@ -98,6 +98,8 @@ class SharedPorts:
         self._port_of = np.full(capacity, -1, np.int64)
         self._remote = np.zeros(capacity, np.int64)
         self._heard = np.zeros(capacity, np.bool_)
+        # Legs that are heard here and sent from elsewhere (`Transports.add_place`).
+        self._aside = np.zeros(capacity, np.bool_)
         self._rtcp_named: dict[int, Source] = {}
         self._rtcp_rows: dict[tuple[int, Source], int] = {}
         self._keys = np.zeros(1, np.int64)
@@ -155,7 +157,7 @@ class SharedPorts:
 
     def grow(self, capacity: int) -> None:
         """Make place for so many rows; the packets' rows have grown before."""
-        for name, fill in (("_port_of", -1), ("_remote", 0), ("_heard", 0)):
+        for name, fill in (("_port_of", -1), ("_remote", 0), ("_heard", 0), ("_aside", 0)):
             old = getattr(self, name)
             new = np.full(capacity, fill, old.dtype)
             new[: len(old)] = old
@@ -163,13 +165,14 @@ class SharedPorts:
         self._allocate(capacity)
         self.changed = True
 
-    def open(self, row: int, media: LegMedia, index: int) -> None:
+    def open(self, row: int, media: LegMedia, index: int, *, aside: bool = False) -> None:
         """Carry a leg on a shared port.
 
         Args:
             row: the leg.
             media: what was negotiated.
             index: the port.
+            aside: it is only heard here.
 
         Raises:
             OSError: there is no such port.
@@ -179,6 +182,7 @@ class SharedPorts:
         self._port_of[row] = index
         self._remote[row] = source_key(media.remote_rtp)
         self._heard[row] = False
+        self._aside[row] = aside
         self._legs_on[index] += 1
         self._name_rtcp(row, media)
         self._settle()
@@ -198,16 +202,27 @@ class SharedPorts:
         self._forget_rtcp(row)
         self._port_of[row] = -1
         self._remote[row] = 0
+        self._aside[row] = False
         self._settle()
 
     def carries(self, row: int) -> bool:
         """Say whether a leg is on a shared port."""
         return bool(self._port_of[row] >= 0)
 
+    def sends(self, row: int) -> bool:
+        """Say whether a leg is sent to from a shared port."""
+        return self.carries(row) and not self._aside[row]
+
+    def swap(self, row: int) -> None:
+        """Send to a leg that was only heard here, or hear it only."""
+        if self.carries(row):
+            self._aside[row] = not self._aside[row]
+            self.changed = True
+
     @property
     def reachable(self) -> npt.NDArray[np.bool_]:
-        """Legs whose address is known: bool, `(capacity,)`."""
-        return (self._port_of >= 0) & (self._remote > 0)
+        """Legs that can be sent to from here: bool, `(capacity,)`."""
+        return (self._port_of >= 0) & (self._remote > 0) & ~self._aside
 
     def _name_rtcp(self, row: int, media: LegMedia) -> None:
         named = media.remote_rtcp
@@ -383,7 +398,7 @@ class SharedPorts:
         Returns:
             For each port, the first of its structures and how many it has.
         """
-        ports = self._port_of[rows]
+        ports = np.where(self._aside[rows], -1, self._port_of[rows])
         chosen = np.argsort(ports, kind="stable")[np.count_nonzero(ports < 0) :]
         count = len(chosen)
         ports = ports[chosen]

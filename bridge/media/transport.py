@@ -64,6 +64,23 @@ class Transport(Protocol):
     def change(self, row: int, media: LegMedia) -> None:
         """Apply what was negotiated anew."""
 
+    def add_place(self, row: int, media: LegMedia, fds: list[int], port: int | None) -> None:
+        """Hear a leg at a second place, with descriptors or on a shared port.
+
+        Raises:
+            OSError: it has two places already, or this one cannot be used; what came is closed.
+        """
+
+    def has_second(self, row: int) -> bool:
+        """Say whether a leg has a second place."""
+        ...
+
+    def take_place(self, row: int) -> None:
+        """Send to a leg from its second place; it is heard at the first as before."""
+
+    def drop_place(self, row: int) -> None:
+        """Leave the place that a leg is not sent to from."""
+
     def known(self, row: int) -> Source | None:
         """Return where a leg's media comes from, `None` before it was latched."""
         ...

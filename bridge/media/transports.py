@@ -2,7 +2,16 @@
 
 A leg that came with descriptors has its own sockets, one that names a shared port is there. What
 both receive lies in the same rows, that of own sockets first, so that the tick sees one array.
+
+A leg whose media is to move has two places for a while: it is heard at both, and sent to from one::
+
+    open ──► one place ──add_place──► two ──take_place──► two, the other way round
+                 ▲                     │                      │
+                 └─────────────────drop_place─────────────────┘
 """
+
+import errno
+import os
 
 import numpy as np
 import numpy.typing as npt
@@ -69,15 +78,52 @@ class Transports:
 
     def change(self, row: int, media: LegMedia) -> None:
         """Apply what was negotiated anew."""
-        (self._shared if self._shared.carries(row) else self._own).change(row, media)
+        if self._shared.carries(row):
+            self._shared.change(row, media)
+        self._own.change(row, media)
 
     def known(self, row: int) -> Source | None:
         """Return where a leg's media comes from, `None` before it was latched."""
-        return None if self._shared.carries(row) else self._own.known(row)
+        return None if self._shared.sends(row) else self._own.known(row)
 
     def close(self, row: int) -> None:
-        """Close a leg's own sockets, or let it go from its shared port."""
-        (self._shared if self._shared.carries(row) else self._own).close(row)
+        """Close a leg's own sockets, and let it go from its shared port."""
+        if self._shared.carries(row):
+            self._shared.close(row)
+        self._own.close(row)
+
+    # --- second places ------------------------------------------------------------------------
+
+    def add_place(self, row: int, media: LegMedia, fds: list[int], port: int | None) -> None:
+        """Hear a leg at a second place, with descriptors or on a shared port.
+
+        Raises:
+            OSError: it has two places already, or this one cannot be used; what came is closed.
+        """
+        shared = self._shared.carries(row)
+        if self.has_second(row) or (shared and port is not None):
+            for fd in fds:
+                os.close(fd)
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if port is None:
+            self._own.open_aside(row, media, fds)
+        else:
+            self._shared.open(row, media, port, aside=True)
+
+    def has_second(self, row: int) -> bool:
+        """Say whether a leg has a second place."""
+        return self._own.has_aside(row) or self._shared.carries(row) > self._shared.sends(row)
+
+    def take_place(self, row: int) -> None:
+        """Send to a leg from its second place; it is heard at the first as before."""
+        self._own.swap(row)
+        self._shared.swap(row)
+
+    def drop_place(self, row: int) -> None:
+        """Leave the place that a leg is not sent to from."""
+        self._own.close_aside(row)
+        if self._shared.carries(row) and not self._shared.sends(row):
+            self._shared.close(row)
 
     @property
     def reachable(self) -> npt.NDArray[np.bool_]:
@@ -138,7 +184,7 @@ class Transports:
 
     def send_rtcp(self, row: int, packet: bytes) -> None:
         """Send a leg an RTCP packet if its address is known."""
-        (self._shared if self._shared.carries(row) else self._own).send_rtcp(row, packet)
+        (self._shared if self._shared.sends(row) else self._own).send_rtcp(row, packet)
 
 
 def _rows_for(capacity: int) -> int:

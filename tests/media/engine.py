@@ -4,6 +4,7 @@ Everything but the transport is the real thing, commands included: they come ove
 channel. A test decides what arrives before which tick, so what is heard is exact to the sample.
 """
 
+import errno
 import os
 import socket
 import struct
@@ -170,6 +171,7 @@ class _Wires:
         self.rtcp_waiting: list[tuple[int, bytes]] = []
         self.latched: list[Latched] = []
         self.sources: dict[int, Source | None] = {}
+        self.places: dict[int, list[int | None]] = {}
         self.sent: dict[int, list[bytes]] = defaultdict(list)
         self.rtcp_sent: dict[int, list[bytes]] = defaultdict(list)
         self._plan: tuple[Seating, Outgoing] | None = None
@@ -193,6 +195,23 @@ class _Wires:
 
     def change(self, row: int, media: LegMedia) -> None:  # noqa: ARG002 - nothing moves
         self.changed = True
+
+    def add_place(self, row: int, media: LegMedia, fds: list[int], port: int | None) -> None:
+        assert media.payload_type >= 0
+        for fd in fds:
+            os.close(fd)
+        if self.has_second(row):
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+        self.places[row] = [None, port]
+
+    def has_second(self, row: int) -> bool:
+        return len(self.places.get(row, [])) > 1
+
+    def take_place(self, row: int) -> None:
+        self.places[row].reverse()
+
+    def drop_place(self, row: int) -> None:
+        self.places[row].pop()
 
     def known(self, row: int) -> Source | None:
         return self.sources.get(row)
