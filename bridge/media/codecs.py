@@ -15,6 +15,7 @@ import numpy.typing as npt
 from bridge.media.messages import Codec
 
 __all__ = [
+    "AT_ONCE",
     "CODECS",
     "DECODED_VALUES",
     "FRAME",
@@ -32,6 +33,10 @@ __all__ = [
 SAMPLE_RATE: Final = 8000
 FRAME: Final = 160
 """Samples of a tick (20 ms at 8 kHz), and octets of it in G.711 and in G.722."""
+
+AT_ONCE: Final = 256
+"""Frames that a step goes through before the next one has them: what one leaves in the cache of a
+core (a megabyte or two, of which the kernel's packets take most), the next one finds there."""
 
 PCMU: Final = 0
 PCMA: Final = 1
@@ -112,7 +117,10 @@ def decode(codec: int, octets: npt.NDArray[np.uint8], out: npt.NDArray[np.float3
         octets: uint8, `(n, 160)`, contiguous.
         out: float32, `(n, 160)`, contiguous; gets whole numbers on the 16-bit scale.
     """
-    np.take(_PAIRS[codec], octets.view(np.uint16), out=out.view(np.complex64), mode="clip")
+    pairs, decoded = octets.view(np.uint16), out.view(np.complex64)
+    for first in range(0, len(pairs), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        np.take(_PAIRS[codec], pairs[part], out=decoded[part], mode="clip")
 
 
 def encode(

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._rows import Rows
-from bridge.media.codecs import FRAME, TABLED, decode, encode
+from bridge.media.codecs import AT_ONCE, FRAME, TABLED, decode, encode
 from bridge.media.legs import Legs
 from bridge.media.limiter import Limiter, block_peaks
-from bridge.media.mix import clip, hear_others, sum_rooms
+from bridge.media.mix import clip, hear_others, loudest_others, sum_rooms
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.seating import Seating
 from bridge.media.speech import MIX, REPLACE, Players
@@ -33,11 +33,11 @@ class Hearing(Rows):
         self.octets: npt.NDArray[np.uint8] = self.column("octets", np.uint8, FRAME)
         self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
         self.heard: npt.NDArray[np.float32] = self.column("heard", np.float32, FRAME)
-        self.gains: npt.NDArray[np.float32] = self.column("gains", np.float32, FRAME)
-        self.samples: npt.NDArray[np.int16] = self.column("samples", np.int16, FRAME)
         self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
         self.rooms = np.zeros((1, FRAME), np.float32)
+        self._loudest = self.rooms.copy()
+        self._samples = np.zeros((AT_ONCE, FRAME), np.int16)
         # By place in `seating.ears`.
         self.whispers = np.zeros((0, FRAME), np.float32)
 
@@ -45,6 +45,7 @@ class Hearing(Rows):
         """Make place for the sums of so many rooms."""
         if capacity > len(self.rooms):
             self.rooms = np.zeros((2 * capacity, FRAME), np.float32)
+            self._loudest = self.rooms.copy()
 
     def decode(
         self, seating: Seating, reading: Reading, store: PlayoutStore
@@ -125,14 +126,12 @@ class Hearing(Rows):
     def measure(self, seating: Seating, limiter: Limiter) -> None:
         """Show a limiter the loudest that anybody in each room hears: all, or all but oneself."""
         rooms = seating.rooms
-        limiter.hear(rooms, block_peaks(self.rooms[rooms]))
+        np.abs(self.rooms, out=self._loudest)
+        loudest_others(seating, self.pcm, self.rooms, self._loudest)
+        limiter.hear(rooms, block_peaks(self._loudest[rooms]))
         ears = seating.ears
         if len(ears):
             limiter.hear(seating.ear_room, block_peaks(self._room_of_ears(seating) + self.whispers))
-        if seating.speakers:
-            heard = block_peaks(self.heard[: seating.speakers])
-            worst = np.maximum.reduceat(heard, seating.segment_start, axis=0)
-            limiter.hear(seating.segment_room, worst)
 
     def _room_of_ears(self, seating: Seating) -> npt.NDArray[np.float32]:
         """Return what those who are whispered to hear of their room, `(ears, 160)`."""
@@ -145,19 +144,16 @@ class Hearing(Rows):
     def limit(self, seating: Seating, limiter: Limiter) -> None:
         """Turn rooms that are too loud down, for all who hear them."""
         rooms = np.flatnonzero(limiter.limits)
-        curves = limiter.curves(rooms, FRAME)
-        self.rooms[rooms] *= curves
+        self.rooms[rooms] *= limiter.curves(rooms, FRAME)
         if len(seating.ears):
             self.whispers *= limiter.curves(seating.ear_room, FRAME)
-        heard = self.heard[: seating.speakers]
-        place = np.searchsorted(rooms, seating.speaker_room)
-        if limiter.limits[seating.segment_room].all():
-            gains = self.gains[: seating.speakers]
-            np.take(curves, place, axis=0, out=gains, mode="clip")
-            heard *= gains
-        else:
-            chosen = np.flatnonzero(limiter.limits[seating.speaker_room])
-            heard[chosen] *= curves[place[chosen]]
+        for alike in seating.alike:
+            heard = alike.of(self.heard)
+            loud = np.flatnonzero(limiter.limits[alike.rooms])
+            if len(loud) == len(heard):
+                heard *= limiter.curves(alike.rooms, FRAME)[:, None]
+            elif len(loud):
+                heard[loud] *= limiter.curves(alike.rooms[loud], FRAME)[:, None]
 
     def play(
         self, seating: Seating, legs: Legs, foreground: Players, background: Players
@@ -232,8 +228,11 @@ class Hearing(Rows):
             uint8, `(n, 160)`, by position: a view of `codes`.
         """
         n = seating.speakers
-        clip(self.heard[:n], self.samples[:n])
-        encode(seating.codec, self.samples[:n], self.codes[:n])
+        for first in range(0, n, AT_ONCE):
+            part = slice(first, min(n, first + AT_ONCE))
+            samples = self._samples[: part.stop - first]
+            clip(self.heard[part], samples)
+            encode(seating.codec, samples, self.codes[part])
         for codec, rooms, listening, which in seating.listening_to:
             self.codes[listening] = self._encode(codec, self.rooms[rooms])[which]
         self.codes[seating.deaf] = seating.deaf_code[:, None]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bridge.media.seating import Seating
 
-__all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "sum_rooms"]
+__all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "loudest_others", "sum_rooms"]
 
 LOWEST: Final = -32768
 HIGHEST: Final = 32767
@@ -32,9 +32,33 @@ def sum_rooms(
         rooms: float32, `(rooms, 160)`: gets the sum of each room; zero where nobody speaks.
     """
     rooms[:] = 0
-    if seating.speakers:
-        spoken = pcm[: seating.speakers]
-        rooms[seating.segment_room] = np.add.reduceat(spoken, seating.segment_start, axis=0)
+    for alike in seating.alike:
+        ones = np.ones((1, alike.size), np.float32)
+        # A matrix product: BLAS reads the frames once, `reduceat` takes ten times as long.
+        rooms[alike.rooms] = np.matmul(ones, alike.of(pcm))[:, 0]
+
+
+def loudest_others(
+    seating: Seating,
+    pcm: npt.NDArray[np.float32],
+    rooms: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32],
+) -> None:
+    """Find the greatest magnitude that any speaker of each room hears, sample by sample.
+
+    Of all that is heard, total - own, the extremes are total - least and total - most.
+
+    Args:
+        seating: who sits where.
+        pcm: float32, `(>= speakers, 160)`: what each speaker says, by position.
+        rooms: float32, `(rooms, 160)`: the rooms' sums.
+        out: float32, `(rooms, 160)`: gets it for rooms with speakers, where it has not more.
+    """
+    for alike in seating.alike:
+        spoken, total = alike.of(pcm), rooms[alike.rooms]
+        loudest = total - np.minimum.reduce(spoken, axis=1)
+        np.maximum(loudest, np.maximum.reduce(spoken, axis=1) - total, out=loudest)
+        out[alike.rooms] = np.maximum(out[alike.rooms], loudest)
 
 
 def hear_others(

@@ -8,7 +8,9 @@ that order, so that rooms are contiguous and sums need no index::
     │ room 3      │ room 5   │ room 8│ room 3   │ room 8│ alone, or deaf and mute  │
     └─────────────┴──────────┴───────┴──────────┴───────┴──────────────────────────┘
 
-A room here is a group of control's rooms: its legs hear each other and nobody else.
+A room here is a group of control's rooms: its legs hear each other and nobody else. Rooms with as
+many speakers stand next to each other, so that their sound is one array, (rooms, speakers of each,
+samples), with nothing copied and no loop but the one over such arrays (`Alike`).
 Speakers are in a room and heard by it; each hears the sum without itself. Listeners are in a room
 and only hear it: all of a room hear the same, which is encoded once per codec. A seating is made
 when someone joins, leaves, is placed or changes; a tick only reads it.
@@ -22,12 +24,39 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media.codecs import CODECS, G722, PCMU, TABLED
+from bridge.media.codecs import AT_ONCE, CODECS, G722, PCMU, TABLED
 from bridge.media.legs import ALONE, Legs
 
-__all__ = ["Seating", "seat"]
+__all__ = ["Alike", "Seating", "seat"]
 
 _Index = npt.NDArray[np.intp]
+
+
+@dataclass(slots=True, frozen=True)
+class Alike:
+    """Rooms with as many speakers each, next to each other.
+
+    Args:
+        first: position of their first speaker.
+        size: speakers of each.
+        rooms: intp, `(k,)`: the rooms, in the order in which they sit.
+    """
+
+    first: int
+    size: int
+    rooms: _Index
+
+    def of(self, sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return what their speakers say or hear.
+
+        Args:
+            sound: float32, `(>= speakers, samples)`, contiguous, by position.
+
+        Returns:
+            A view of it, `(k, size, samples)`.
+        """
+        end = self.first + len(self.rooms) * self.size
+        return sound[self.first : end].reshape(len(self.rooms), self.size, sound.shape[1])
 
 
 @dataclass(slots=True)
@@ -41,8 +70,7 @@ class Seating:
         talkers: how many positions from 0 on are speakers or, behind those, whisper: to one
             leg, or to nobody while that leg cannot hear them.
         speaker_room: `(speakers,)`: room of each.
-        segment_start: `(k,)`: position of each room's first speaker.
-        segment_room: `(k,)`: those rooms.
+        alike: rooms with speakers, those with as many together.
         rooms: `(r,)`: all rooms with somebody in them, ascending.
         room_whole: `(r,)`: index of control's room that each is a group of.
         whisperers: `(w,)`: positions of those who whisper to somebody who hears them.
@@ -66,8 +94,7 @@ class Seating:
     speakers: int
     talkers: int
     speaker_room: _Index
-    segment_start: _Index
-    segment_room: _Index
+    alike: list[Alike]
     rooms: _Index
     room_whole: _Index
     whisperers: _Index
@@ -105,14 +132,15 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     speaks = talks & ~whispers
     hears = inside & legs.hears[rows]
     group = np.select((speaks, whispers, hears), (0, 1, 2), 3)
-    order = rows[np.lexsort((rows, legs.room[rows], group))]
+    size = np.bincount(legs.room[rows[speaks]], minlength=int(legs.room.max(initial=0)) + 1)
+    size_of = np.where(speaks, size[legs.room[rows]], 0)
+    order = rows[np.lexsort((rows, legs.room[rows], size_of, group))]
     speakers = int(speaks.sum())
     talkers = int(talks.sum())
     position = np.full(legs.capacity, -1, np.intp)
     position[order] = np.arange(len(order))
 
     speaker_room = legs.room[order[:speakers]]
-    segment_room, segment_start = np.unique(speaker_room, return_index=True)
 
     codecs = legs.codec[order]
     counts = np.bincount(codecs, minlength=len(CODECS))[:TABLED]
@@ -137,8 +165,7 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         speakers=speakers,
         talkers=talkers,
         speaker_room=speaker_room,
-        segment_start=segment_start,
-        segment_room=segment_room,
+        alike=_alike(speaker_room, size),
         rooms=rooms,
         room_whole=legs.whole[rows[inside]][first],
         whisperers=whisperers,
@@ -159,6 +186,25 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         wide=wide,
         wide_speakers=int((wide < speakers).sum()),
     )
+
+
+def _alike(speaker_room: _Index, size: npt.NDArray[np.int64]) -> list[Alike]:
+    """Part speakers into rooms alike, and those where they are many.
+
+    Args:
+        speaker_room: intp, `(speakers,)`: room of each, by position.
+        size: int64: how many speakers each room has.
+    """
+    found: list[Alike] = []
+    first = 0
+    while first < len(speaker_room):
+        each = int(size[speaker_room[first]])
+        places = np.arange(first, len(speaker_room), each)[: max(1, AT_ONCE // each)]
+        rooms = speaker_room[places]
+        rooms = rooms[size[rooms] == each]
+        found.append(Alike(first, each, rooms))
+        first += each * len(rooms)
+    return found
 
 
 def _whispers(

@@ -139,7 +139,8 @@ class Wideband(Rows):
         self._speaking_place = np.full(legs.capacity, -1, np.intp)
         self._speaking_place[self._speaking_rows] = np.arange(speakers)
         spoken = legs.room[self._speaking_rows[: self._heard_speakers]]
-        self._segment_room, self._segment_start = np.unique(spoken, return_index=True)
+        self._segment_start = np.flatnonzero(np.diff(spoken, prepend=-1))
+        self._segment_room = spoken[self._segment_start]
         inside = (legs.room[rows] >= 0) & legs.hears[rows]
         self._wide_rows = rows
         self._hears = np.flatnonzero(inside)

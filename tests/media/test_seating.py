@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.legs import Legs, Rooms
 from bridge.media.messages import Codec, LegMedia
-from bridge.media.mix import clip, hear_others, sum_rooms
+from bridge.media.mix import clip, hear_others, loudest_others, sum_rooms
 from bridge.media.seating import Seating, seat
 
 CODECS = st.sampled_from(["PCMU", "PCMA", "G722"])
@@ -19,7 +19,7 @@ Person = tuple[int, bool, bool, Codec, bool]
 
 def house(people: list[Person]) -> tuple[Legs, Seating]:
     """Open legs, close those whose last field says so, and seat the others."""
-    legs = Legs(32)
+    legs = Legs(max(32, len(people)))
     for leg, (room, speaks, hears, codec, _) in enumerate(people):
         row = legs.take(leg, LegMedia(codec=codec, payload_type=0))
         legs.room[row], legs.speaks[row], legs.hears[row] = room, speaks, hears
@@ -27,6 +27,22 @@ def house(people: list[Person]) -> tuple[Legs, Seating]:
         if closed:
             legs.release(legs.row_of[leg])
     return legs, seat(legs, SILENCE_CODES)
+
+
+def check_alike(seating: Seating) -> None:
+    """Speakers, from the first to the last, are rooms alike: each room once, as a whole."""
+    at, rooms = 0, []
+    position = np.arange(seating.speakers, dtype=np.float32)[:, None]
+    for alike in seating.alike:
+        assert alike.first == at
+        whole = alike.of(position)[:, :, 0].astype(int)
+        assert whole.shape == (len(alike.rooms), alike.size)
+        assert (seating.speaker_room[whole] == alike.rooms[:, None]).all()
+        assert whole.reshape(-1).tolist() == list(range(at, at + whole.size))
+        at += whole.size
+        rooms += alike.rooms.tolist()
+    assert at == seating.speakers
+    assert sorted(rooms) == sorted(set(seating.speaker_room.tolist()))
 
 
 @settings(max_examples=200)
@@ -39,7 +55,7 @@ def test_everybody_has_one_place_and_rooms_are_contiguous(people: list[Person]) 
     assert (seating.position[seating.order] == np.arange(len(rows))).all()
     speaking = [row for row in rows if people[row][0] >= 0 and people[row][1]]
     assert set(seating.order[: seating.speakers].tolist()) == set(speaking)
-    assert (np.diff(seating.speaker_room) >= 0).all()
+    check_alike(seating)
     assert set(seating.silent_rows.tolist()) == set(rows) - set(speaking)
     listening = [
         row
@@ -78,6 +94,8 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
     rooms, out = np.full((4, 160), 7, np.float32), np.zeros((32, 160), np.float32)
     sum_rooms(seating, pcm, rooms)
     hear_others(seating, pcm, rooms, out)
+    loudest = np.zeros((4, 160), np.float32)
+    loudest_others(seating, pcm, rooms, loudest)
     whole = pcm.astype(np.int64)
     for position in range(n):
         others = [
@@ -88,6 +106,20 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
         assert (out[position] == whole[others].sum(axis=0)).all()
     for room in range(4):
         assert (rooms[room] == whole[seating.speaker_room == room].sum(axis=0)).all()
+        heard = np.abs(out[:n][seating.speaker_room == room])
+        assert (loudest[room] == heard.max(axis=0, initial=0)).all()
+
+
+def test_many_rooms_alike_are_gone_through_in_parts() -> None:
+    """Parts that stay in the cache; a room that is larger than one is never cut."""
+    sizes = [3] * 100 + [7] * 40 + [300, 300]
+    people: list[Person] = [
+        (room, True, True, "PCMU", False) for room, size in enumerate(sizes) for _ in range(size)
+    ]
+    _, seating = house(people)
+    check_alike(seating)
+    speakers = [len(alike.rooms) * alike.size for alike in seating.alike]
+    assert speakers == [85 * 3, 15 * 3, 36 * 7, 4 * 7, 300, 300]
 
 
 def test_samples_are_clipped_at_both_edges() -> None:
