@@ -51,12 +51,15 @@ EDIT_TICKS: Final = 3
 """Ticks from one edit of a leg to the next: speech is never faster than by a quarter or so."""
 
 _SLOWEST: Final = -BINS // 2
-_FASTEST: Final = _SLOWEST + BINS - 1
 _NOTED: Final = (-5, 10)  # rows ahead; the rest of the circle is room for the depth to change
 _FEWEST: Final = 8  # packets from which on there is something to judge
 _SLOW_SHARE: Final = 64
 _FAST_SHARE: Final = 16
 _HALF_WINDOW: Final = 60  # ticks; the histogram covers one to two of them, 1.2 to 2.4 s
+
+_AHEAD: Final = np.arange(_SLOWEST, _SLOWEST + BINS)
+_UP_TO: Final = np.triu(np.ones((BINS, BINS), np.float32))
+_EACH: Final = np.ones(BINS, np.float32)
 
 _Rows = npt.NDArray[np.intp]
 _Ints = npt.NDArray[np.int64]
@@ -102,8 +105,9 @@ class Depth(Rows):
         """
         if self.disturbed:
             return
-        transit = self.tick - play_row - np.clip(ahead, *_NOTED)
-        self.running[rows, transit & (BINS - 1)] += 1
+        least, most = _NOTED
+        transit = self.tick - play_row - np.minimum(np.maximum(ahead, least), most)
+        self.running.reshape(-1)[rows * BINS + (transit & (BINS - 1))] += 1
 
     # --- waiting for a row ------------------------------------------------------------------------
 
@@ -150,19 +154,19 @@ class Depth(Rows):
             rows: intp, `(k,)`: the legs.
             play_row: int64, `(k,)`: where they are played.
         """
-        ahead = np.arange(_SLOWEST, _FASTEST + 1)
         # Whether waiting for a row was worth it shows when it comes: it is not counted here.
         holds = self.holds[rows]
-        bins = (self.tick - (play_row + holds)[:, None] - ahead) & (BINS - 1)
-        counts = np.take_along_axis(self.running[rows] + self.before[rows], bins, 1)
-        below = np.cumsum(counts, axis=1)
-        total = below[:, -1]
-        slow = _SLOWEST + np.argmax(below > (total // _SLOW_SHARE)[:, None], axis=1)
-        above = total[:, None] - below  # packets that come still earlier
-        fast = _SLOWEST + np.argmax(above <= (total // _FAST_SHARE)[:, None], axis=1)
+        seen = (self.running[rows] + self.before[rows]).reshape(-1)
+        bins = (self.tick - (play_row + holds)[:, None] - _AHEAD) & (BINS - 1)
+        bins += BINS * np.arange(len(rows))[:, None]
+        # Of each leg, packets so many rows ahead or fewer: whole numbers, which float32 holds.
+        below = seen[bins].astype(np.float32) @ _UP_TO
+        total = below[:, -1].astype(np.int64)
+        slow, fast, half = _first_above(
+            below, total // _SLOW_SHARE, total - total // _FAST_SHARE - 1, total // 2
+        )
         longer = np.maximum(np.maximum(-slow, 1 - fast), 0)
         longer = np.minimum(longer, np.maximum(CAP_ROWS - fast, 0))
-        half = _SLOWEST + np.argmax(below > (total // 2)[:, None], axis=1)
         shorter = np.maximum(np.maximum(np.minimum(slow, half - 1), fast - CAP_ROWS), 0)
         known = total >= _FEWEST
         legs = rows[known]
@@ -212,3 +216,19 @@ class Depth(Rows):
         self.excess[rows] = 0
         self.fast[rows] -= moved
         return moved
+
+
+def _first_above(below: npt.NDArray[np.float32], *counts: _Ints) -> _Ints:
+    """Return how many rows ahead the first packets are of which more come as late or later.
+
+    Args:
+        below: float32, `(k, BINS)`: packets up to so many rows ahead; at least one.
+        counts: int64, `(k,)` each: of so many there are more, at the latest in the last bin.
+
+    Returns:
+        int64, `(len(counts), k)`.
+    """
+    # They only grow with the bin, so that counting is finding.
+    above = (below > np.stack(counts)[:, :, None]).astype(np.float32) @ _EACH
+    first: _Ints = _SLOWEST + BINS - above.astype(np.int64)
+    return first
