@@ -220,6 +220,7 @@ class Commands:
         if row is None:
             return
         codec, resumed = int(state.legs.codec[row]), command.media.rx and not state.legs.rx[row]
+        state.streams.keep(np.array([row]))  # it is in the old code, too
         state.legs.negotiate(row, command.media)
         state.transport.change(row, command.media)
         state.note_source(row)

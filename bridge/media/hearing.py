@@ -88,13 +88,23 @@ class Hearing(Rows):
             float32 `(k, 160)`; silence where they are none of G.711.
         """
         codecs = legs.codec[seating.order]
-        behind = self._decode(codecs[reading.bridged], reading.behind, store)
-        return behind, self._decode(codecs[reading.edited], reading.extra_index, store)
+        behind = self.frames(codecs[reading.bridged], reading.behind, store)
+        return behind, self.frames(codecs[reading.edited], reading.extra_index, store)
 
     @staticmethod
-    def _decode(
+    def frames(
         codecs: npt.NDArray[np.uint8], index: npt.NDArray[np.intp], store: PlayoutStore
     ) -> npt.NDArray[np.float32]:
+        """Decode rows of the store, few if any.
+
+        Args:
+            codecs: uint8, `(k,)`: the codec of each.
+            index: intp, `(k,)`: the rows.
+            store: the store.
+
+        Returns:
+            float32, `(k, 160)`; silence where they are none of G.711.
+        """
         pcm = np.zeros((len(index), FRAME), np.float32)
         octets = store.octets.reshape(-1, FRAME)
         for codec in range(TABLED):

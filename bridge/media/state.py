@@ -97,7 +97,7 @@ class State:
         self.sequences = Sequences(capacity)
         self.store = PlayoutStore(capacity)
         self.noise = ComfortNoise(capacity)
-        self.streams = Streams(capacity)
+        self.streams = Streams(capacity, look_up=self._look_up)
         self.levels = Levels(capacity)
         self.gate = Gate(capacity)
         self.agc = Agc(capacity)
@@ -144,6 +144,12 @@ class State:
             self.foreground,
             self.background,
         )
+
+    def _look_up(
+        self, rows: npt.NDArray[np.intp], index: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float32]:
+        """Return frames that legs have sent, float32 `(k, 160)`; see `Streams`."""
+        return self.hearing.frames(self.legs.codec[rows], index, self.store)
 
     # --- rows and rooms -------------------------------------------------------------------------
 
@@ -294,6 +300,7 @@ class State:
         rows = np.flatnonzero(self.legs.open)
         self.counters.jumped_ticks += ticks
         self.counters.jumped_leg_ticks += ticks * len(rows)
+        self.streams.keep(rows)
         self.store.jump(rows, ticks)
         self.outgoing.run_on(rows, ticks)
 

@@ -15,9 +15,12 @@ to over 10 ms. To be lengthened, a piece is heard twice the same way. A piece is
 long (time-scale modification by overlap and add), or, where the leg is quiet or the sound has no
 pitch, as long as is needed to come out even with the frames again.
 
-Legs with nothing missing, nothing lagging and nothing to edit cost the copy of a row.
+Legs with nothing missing, nothing lagging and nothing to edit, nearly all of them, cost nothing but
+a note: what was played as it came lies in the playout store still, and is looked up there when it
+is needed. Only where that cannot be (G.722 is decoded once), every frame is kept.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -57,15 +60,26 @@ class Streams(Rows):
     Args:
         capacity: rows to begin with.
         rate: 8000 or 16000 [Hz].
+        look_up: gives frames that were played a short while ago, float32 `(k, frame)`, for legs and
+            rows of the store, each intp `(k,)`; None where what has been decoded is gone.
     """
 
-    def __init__(self, capacity: int, rate: int = SAMPLE_RATE) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        rate: int = SAMPLE_RATE,
+        look_up: Callable[[_Index, _Index], _Sound] | None = None,
+    ) -> None:
         super().__init__(capacity)
         self.rate = rate
+        self._look_up = look_up
         self._times = rate // SAMPLE_RATE
         self._frame = rate * _FRAME_MS // 1000
         self.ring: _Sound = self.column("ring", np.float32, FRAMES, self._frame)
         self.at: _Ints = self.column("at", np.int64)
+        # So many of the last frames are not in `ring`, but in these rows of the store.
+        self.plain: _Ints = self.column("plain", np.int64)
+        self.rows: _Index = self.column("rows", np.intp, FRAMES)
         # Something of the leg has been heard, and not stopped being heard since.
         self.known: npt.NDArray[np.bool_] = self.column("known", np.bool_)
         self.gaps = Gaps(capacity, rate)
@@ -83,6 +97,7 @@ class Streams(Rows):
     def forget(self, rows: _Index) -> None:
         """Repeat nothing of legs that nobody hears any more."""
         self.known[rows] = False
+        self.plain[rows] = 0
         self.gaps.made[rows] = 0
 
     def follow(
@@ -111,21 +126,30 @@ class Streams(Rows):
         count = len(rows)
         missing, kept = reading.missing[:count], reading.kept[:count]
         blanked, lag = reading.blanked[:count], reading.lag[:count]
+        back = (self.gaps.made[rows] > 0) & (missing == 0) & ~kept
+        moved = (lag > 0) | kept
+        moved[reading.edited] = True
+        odd = back | moved | blanked | (missing > 0)
+        if self._look_up is None:
+            odd[:] = True
+        self._note(rows, odd, reading.index[:count])
+        chosen = np.flatnonzero(odd)
+        if not len(chosen):
+            return
+        self.keep(rows[chosen])
         gone = np.flatnonzero(missing)
         if len(gone):
             self._fill(rows, gone, missing, reading.bridged, behind, pcm, noise)
-        back = np.flatnonzero((self.gaps.made[rows] > 0) & ~(missing > 0) & ~kept)
-        if len(back):
-            legs = rows[back]
-            faded = pcm[back]
+        returned = np.flatnonzero(back)
+        if len(returned):
+            legs = rows[returned]
+            faded = pcm[returned]
             self.gaps.fade_in(legs, noise.noise(legs, self._frame), faded)
-            pcm[back] = faded
+            pcm[returned] = faded
         pcm[blanked & ~kept] = 0
-        self._append(rows, kept, pcm)
-        moved = (lag > 0) | kept
+        self._append(rows, chosen[~kept[chosen]], pcm)
         if len(reading.edited):
             self._edit(rows[reading.edited], reading.extra, extra, depth)
-            moved[reading.edited] = True
         moving = np.flatnonzero(moved)
         if len(moving):
             legs = rows[moving]
@@ -174,14 +198,46 @@ class Streams(Rows):
 
     # --- the stream -------------------------------------------------------------------------------
 
-    def _append(self, rows: _Index, kept: npt.NDArray[np.bool_], pcm: _Sound) -> None:
-        """Take frames into the streams, except of legs that took none."""
-        if kept.any():
-            rows, pcm = rows[~kept], pcm[~kept]
+    def _note(self, rows: _Index, odd: npt.NDArray[np.bool_], index: _Index) -> None:
+        """Note where the frames lie of legs that are heard as they came.
+
+        Args:
+            rows: intp, `(n,)`: the legs.
+            odd: bool, `(n,)`: the others.
+            index: intp, `(n,)`: rows of the store.
+        """
+        if odd.any():
+            rows, index = rows[~odd], index[~odd]
         at = self.at[rows]
-        self.ring.reshape(-1, self._frame)[rows * FRAMES + (at & (FRAMES - 1))] = pcm
+        self.rows.reshape(-1)[rows * FRAMES + (at & (FRAMES - 1))] = index
         self.at[rows] = at + 1
+        self.plain[rows] += 1
         self.known[rows] = True
+
+    def keep(self, rows: _Index) -> None:
+        """Keep frames of legs before they are gone, or are needed.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+        """
+        plain = self.plain[rows]
+        self.plain[rows] = 0
+        for back in range(1, FRAMES + 1):
+            more = plain >= back
+            if self._look_up is None or not more.any():
+                break
+            rows, plain = rows[more], plain[more]
+            place = rows * FRAMES + ((self.at[rows] - back) & (FRAMES - 1))
+            frames = self._look_up(rows, self.rows.reshape(-1)[place])
+            self.ring.reshape(-1, self._frame)[place] = frames
+
+    def _append(self, rows: _Index, chosen: _Index, pcm: _Sound) -> None:
+        """Take frames of some legs into the streams."""
+        legs = rows[chosen]
+        at = self.at[legs]
+        self.ring.reshape(-1, self._frame)[legs * FRAMES + (at & (FRAMES - 1))] = pcm[chosen]
+        self.at[legs] = at + 1
+        self.known[legs] = True
 
     def _slots(self, rows: _Index, count: int) -> _Index:
         """Return where the last frames of legs lie in the ring, intp `(k, count)`."""

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from bridge.media.codecs import FRAME
 from bridge.media.concealment import ComfortNoise
 from bridge.media.depth import Depth
+from bridge.media.messages import ChangeLeg, LegMedia
 from bridge.media.playout import Reading
+from bridge.media.ring import SLOTS
 from bridge.media.streams import FRAMES, Streams
+from tests.media.engine import Engine, loud
 from tests.media.network import Line, carry, losses
 from tests.media.speech import decoded, encoded, recorded, zero_filled
 
@@ -65,6 +68,94 @@ def reading(count: int, *, edited: list[int], extra: list[bool]) -> Reading:
         extra=np.array(extra, np.bool_),
         extra_index=np.zeros(len(edited), np.intp),
     )
+
+
+KINDS = st.sampled_from(["came", "came", "came", "missing", "blanked", "edited", "extra"])
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(KINDS, min_size=2, max_size=2), max_size=40), st.integers(0, 1000))
+def test_what_is_looked_up_is_what_would_have_been_kept(ticks: list[list[str]], seed: int) -> None:
+    """Whatever happens to two legs, heard is the same as where every frame is kept.
+
+    The store is as the real one: what lies seven rows behind has been written over.
+    """
+    generator = np.random.default_rng(seed)
+    stored = np.zeros((2 * SLOTS, FRAME), np.float32)
+    rows, none = np.array([0, 1]), np.empty((0, FRAME), np.float32)
+
+    def look_up(legs: npt.NDArray[np.intp], index: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        assert (index // SLOTS == legs).all()
+        return stored[index]
+
+    every = Streams(2), Depth(2), ComfortNoise(2)
+    few = Streams(2, look_up=look_up), Depth(2), ComfortNoise(2)
+    for at, kinds in enumerate(ticks):
+        index = rows * SLOTS + at % SLOTS
+        stored[index] = generator.normal(0, 3000, (2, FRAME)).astype(np.float32)
+        stored[rows * SLOTS + (at - 7) % SLOTS] = 1e6
+        made = []
+        for streams, depth, noise in (every, few):
+            kept = depth.lag[rows] >= FRAME
+            depth.keep(rows[kept])
+            edited = [k for k in rows if kinds[k] in {"edited", "extra"} and not kept[k]]
+            extra = [kinds[k] == "extra" and depth.lag[k] == 0 for k in edited]
+            depth.excess[edited] = [100 if more else -60 for more in extra]
+            each = reading(2, edited=edited, extra=extra)
+            each.index[:], each.kept[:], each.lag[:] = index, kept, depth.lag[rows]
+            each.came[:] = ~kept
+            each.blanked[:] = [kind == "blanked" for kind in kinds]
+            gone = np.array([kind == "missing" for kind in kinds]) & ~kept
+            each.missing[:] = np.where(gone, streams.gaps.made[rows] + 1, 0)
+            pcm = stored[index]
+            second = np.full((len(edited), FRAME), 500, np.float32)
+            streams.follow(rows, each, none, second, pcm, noise=noise, depth=depth)
+            made.append(pcm)
+        assert np.array_equal(made[0], made[1])
+
+
+def last_frames(engine: Engine, count: int) -> list[list[int]]:
+    """Return the last frames of leg 1's stream, oldest first."""
+    streams, row = engine.state.streams, engine.row(1)
+    streams.keep(np.array([row]))
+    ring, at = streams.ring[row], int(streams.at[row])
+    return [ring[(at - k) % FRAMES].astype(int).tolist() for k in range(count, 0, -1)]
+
+
+def test_what_was_said_in_another_code_is_remembered() -> None:
+    """A re-INVITE to A-law: what lies in the store is decoded as what it was."""
+    with Engine() as engine:
+        sender = engine.open(1, room=1)
+        engine.open(2, room=1)
+        engine.run()
+        said = loud(5, 6)
+        for frame in said[:5]:
+            engine.feed(1, sender.say(frame))
+            engine.run()
+        address = ("192.0.2.1", 4000)
+        media = LegMedia(codec="PCMA", payload_type=8, remote_rtp=address)
+        engine.command(ChangeLeg(leg=1, media=media))
+        engine.run()
+        played = said[2:4].tolist()
+        assert last_frames(engine, 3)[:2] == played
+
+
+def test_what_was_said_is_remembered_over_a_jump() -> None:
+    """Ticks left out: what comes then may lie where it lay."""
+    with Engine() as engine:
+        sender = engine.open(1, room=1)
+        engine.open(2, room=1)
+        engine.run()
+        said = loud(6, 12)
+        for frame in said[:6]:
+            engine.feed(1, sender.say(frame))
+            engine.run()
+        assert engine.state.streams.plain[engine.row(1)] >= 4
+        engine.state.jump(SLOTS - 2)
+        sender.timestamp = (sender.timestamp + FRAME * (SLOTS - 2)) & 0xFFFF_FFFF
+        engine.feed(1, *(sender.say(frame) for frame in said[6:10]))
+        engine.run(2)
+        assert last_frames(engine, 4)[:2] == said[3:5].tolist()
 
 
 @settings(max_examples=60)

@@ -309,6 +309,7 @@ FEW = (
     "_one_of_each(",
     "range(int(",
     "range(1, LOOK_AHEAD + 1)",
+    "range(1, FRAMES + 1)",
     "range(0, n, AT_ONCE)",
     "range(TABLED)",
     "range(BLOCKS)",
