@@ -62,6 +62,9 @@ CLOSE_TIMER: Final = "bridge:closed"
 
 HANGUP_TIMER: Final = "bridge:hangup"
 
+CNAME_OCTETS: Final = 12
+"""96 random bits, 16 characters: a CNAME for one call, which names nobody (RFC 7022)."""
+
 CLOSE_WAIT_S: Final = 3.0
 """How long the media process may take over `LegClosed` before the row is closed without it."""
 
@@ -170,7 +173,7 @@ class Call:
             leg=self.leg,
             media=description,
             ssrc=secrets.randbelow(2**32 - 1) + 1,
-            cname=secrets.token_hex(8),
+            cname=secrets.token_urlsafe(CNAME_OCTETS),
             shared_port=shared,
         )
         self.bridge.media.open_leg(opening, self._sockets)

@@ -39,10 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["HeldLeg"]
 
 ADDED_UP: Final = tuple(
-    name
-    for name in LegStatistics.__struct_fields__
-    if name not in {"leg", "jitter_ms", "rtt_ms", "remote_jitter_ms", "dtmf_method"}
-    and not name.startswith("playout_")
+    each.name
+    for each in msgspec.structs.fields(LegStatistics)
+    if each.type is int and each.name != "leg"
 )
 """Fields of `LegStatistics` that count from the start of the process, not of the call, where a leg
 had to be opened without a record."""
@@ -187,7 +186,11 @@ class HeldLeg:
             self.record = None
             self.before = self.latest
             self.opened = msgspec.structs.replace(
-                self.opened, ssrc=secrets.randbelow(2**32 - 1) + 1, sequence=None, timestamp=None
+                self.opened,
+                ssrc=secrets.randbelow(2**32 - 1) + 1,
+                sequence=None,
+                timestamp=None,
+                former_ssrc=self.opened.ssrc,
             )
 
     def over(self) -> list[PlayFinished]:

@@ -44,6 +44,7 @@ from bridge.media.messages import (
 )
 from bridge.media.page import StatePage
 from bridge.media.place_messages import AddPlace, DropPlace, PlaceAdded, TakePlace
+from bridge.media.reporting import say_goodbye
 from bridge.media.speech import MIX, REPLACE, Bank, Playing
 from bridge.media.state import State
 from bridge.media.tap_ring import TapWriter
@@ -239,10 +240,7 @@ class Commands:
         row = self._row(leg)
         if row is None:
             return
-        goodbye = state.reports.compound(
-            row, state.outgoing, state.sequences, time.monotonic(), time.time(), goodbye=True
-        )
-        state.transport.send_rtcp(row, goodbye)
+        say_goodbye(state, row, time.monotonic(), time.time())
         state.transport.close(row)
         state.leave(row)
         statistics = self._teller.leg(row)

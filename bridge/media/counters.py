@@ -37,6 +37,8 @@ class Counters:
         rtcp_send_errors: reports that could not be sent.
         rtcp_strangers: RTCP from an address that is not the leg's.
         rtcp_malformed: RTCP that does not parse.
+        rtp_on_rtcp: RTP that came to an RTCP port.
+        ssrc_collisions: far ends that sent with our synchronisation source.
         packets_unowned: packets for a leg that had closed within the tick.
         tap_rows_dropped: rows of sound that did not fit into a recorder's ring.
         stage_faults: exceptions that a stage let out; the tick went on with the next.
@@ -59,6 +61,8 @@ class Counters:
     rtcp_send_errors: int = 0
     rtcp_strangers: int = 0
     rtcp_malformed: int = 0
+    rtp_on_rtcp: int = 0
+    ssrc_collisions: int = 0
     packets_unowned: int = 0
     tap_rows_dropped: int = 0
     stage_faults: int = 0

@@ -19,6 +19,7 @@ from bridge.media.codecs import FRAME, SAMPLE_RATE
 from bridge.media.latching import source_of
 from bridge.media.messages import HandedLeg, LegGiven
 from bridge.media.page import record_type
+from bridge.media.reporting import say_farewell
 from bridge.media.state import State
 
 __all__ = ["Refused", "give_legs", "open_legs"]
@@ -101,6 +102,8 @@ def _begin(state: State, legs: Sequence[HandedLeg], kind: np.dtype[np.void]) -> 
         state.reports.open(row, opened.cname, now)
         state.presence.last[row] = now
         state.presence.traced[row] = leg.traced
+        if opened.former_ssrc is not None and len(leg.record) != kind.itemsize:
+            say_farewell(state, row, opened.former_ssrc)
     goes_on = [at for at, leg in enumerate(legs) if len(leg.record) == kind.itemsize]
     if goes_on:
         chosen = np.array([rows[at] for at in goes_on], np.intp)

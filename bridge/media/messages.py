@@ -132,6 +132,7 @@ class OpenLeg(msgspec.Struct, frozen=True, tag=True):
         sequence: the first sequence number to send, random when `None`.
         timestamp: the first time stamp to send, random when `None`.
         shared_port: the shared port that carries it (`SharePort`): no descriptors come then.
+        former_ssrc: what another process sent with that left no record: a BYE is said for it.
     """
 
     leg: int
@@ -141,6 +142,7 @@ class OpenLeg(msgspec.Struct, frozen=True, tag=True):
     sequence: int | None = None
     timestamp: int | None = None
     shared_port: int | None = None
+    former_ssrc: int | None = None
 
 
 class SharePort(msgspec.Struct, frozen=True, tag=True):
@@ -488,8 +490,8 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
         unwanted: came while the leg was not to send (hold).
         reanchored: the stream began anew: another SSRC, a leap in sequence or time stamp.
         jitter_ms: interarrival jitter (RFC 3550 A.8) [ms].
-        rtt_ms: round trip by RTCP [ms], `None` before the first report.
-        remote_lost: packets of ours that the peer says it lost.
+        rtt_ms: the last round trip by RTCP [ms], `None` before the first report.
+        remote_lost: packets of ours that the peer says it lost; negative where some came twice.
         remote_jitter_ms: jitter the peer reports [ms], `None` before the first report.
         concealed_frames: frames of 20 ms that were made up.
         talk_ms: time the leg spoke [ms].

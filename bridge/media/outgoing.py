@@ -40,7 +40,7 @@ class Outgoing(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.ssrc: npt.NDArray[np.int64] = self.column("ssrc", np.int64)
+        self.ssrc: npt.NDArray[np.int64] = self.column("ssrc", np.int64, kept=True)
         self.sequence: npt.NDArray[np.int64] = self.column("sequence", np.int64, kept=True)
         self.timestamp: npt.NDArray[np.int64] = self.column("timestamp", np.int64, kept=True)
         self.marker: npt.NDArray[np.bool_] = self.column("marker", np.bool_, fill=1)

@@ -30,6 +30,7 @@ MAX_MISORDER: Final = 100
 """Packets, two seconds: RFC 3550 A.1."""
 
 _SEEN_BITS: Final = 64
+_JITTER_SPAN: Final = 16  # RFC 3550 A.8: the gain is a sixteenth
 _NONE: Final = -1
 
 
@@ -64,6 +65,10 @@ class Sequences(Rows):
         # Bit k: `highest - k` has been received.
         self.seen: npt.NDArray[np.uint64] = self.column("seen", np.uint64, kept=True)
         self.received: npt.NDArray[np.int64] = self.column("received", np.int64, kept=True)
+        # Packets of the stream that came, and were not used for coming twice or much too late.
+        self.repeated: npt.NDArray[np.int64] = self.column("repeated", np.int64, kept=True)
+        # Runs that packets were lost in, since the leg was opened.
+        self.bursts: npt.NDArray[np.int64] = self.column("bursts", np.int64, kept=True)
         self.leapt_to: npt.NDArray[np.int64] = self.column(
             "leapt_to", np.int64, fill=_NONE, kept=True
         )
@@ -83,6 +88,12 @@ class Sequences(Rows):
             "transit", np.float64, fill=np.nan, kept=True
         )
         self.jitter: npt.NDArray[np.float64] = self.column("jitter", np.float64, kept=True)
+        # How often it was updated, its sum over these, its greatest value.
+        self.timings: npt.NDArray[np.float64] = self.column("timings", np.float64, kept=True)
+        self.jitter_sum: npt.NDArray[np.float64] = self.column("jitter_sum", np.float64, kept=True)
+        self.jitter_worst: npt.NDArray[np.float64] = self.column(
+            "jitter_worst", np.float64, kept=True
+        )
 
     def admit(
         self,
@@ -138,6 +149,8 @@ class Sequences(Rows):
         self.candidate[rows[waiting]] = ssrc[waiting]
         self.candidate_next[rows[waiting]] = following[waiting]
 
+        self.repeated[rows[old & ~reordered]] += 1
+        self.bursts[rows[newer & (step > 1)]] += 1
         self._advance(rows[newer], step[newer])
         self._fill_gap(rows[reordered], shift[reordered])
         self._begin(rows[begins], sequence[begins], ssrc[begins])
@@ -160,7 +173,13 @@ class Sequences(Rows):
         self.candidate[rows] = _NONE
 
     def _fill_gap(self, rows: npt.NDArray[np.intp], shift: npt.NDArray[np.uint64]) -> None:
-        self.seen[rows] |= np.uint64(1) << shift
+        seen = self.seen[rows]
+        # It ends a run of lost packets, shortens one, or parts it in two.
+        older = seen >> np.minimum(shift + np.uint64(1), np.uint64(_SEEN_BITS - 1))
+        newer = seen >> (shift - np.uint64(1))
+        neighbours = (older & np.uint64(1)) + (newer & np.uint64(1))
+        self.bursts[rows] += 1 - neighbours.astype(np.int64)
+        self.seen[rows] = seen | np.uint64(1) << shift
         self.received[rows] += 1
 
     def _begin(
@@ -176,6 +195,7 @@ class Sequences(Rows):
         self.base[rows] = sequence
         self.seen[rows] = 1
         self.received[rows] = 1
+        self.repeated[rows] = 0
         self.leapt_to[rows] = _NONE
         self.candidate[rows] = _NONE
         self.transit[rows] = np.nan
@@ -202,7 +222,8 @@ class Sequences(Rows):
     ) -> None:
         """Take arrival times into the interarrival jitter (RFC 3550 section 6.4.1, A.8).
 
-        D compares any two packets; ours lie a few packets apart, because only some are timed.
+        D compares any two packets; ours lie a few packets apart, because only some are timed. So
+        that it is true before 16 of them are, it begins as their mean instead of from 0.
 
         Args:
             rows: intp, `(k,)`: the legs, each at most once.
@@ -213,6 +234,17 @@ class Sequences(Rows):
         difference = np.abs(transit - self.transit[rows])
         # No predecessor, or the time stamps were wound to another place meanwhile.
         usable = difference < SAMPLE_RATE
-        change = (np.where(usable, difference, 0) - self.jitter[rows]) / 16
-        self.jitter[rows] += np.where(usable, change, 0)
+        timings = self.timings[rows] + usable
+        gain = np.where(usable, 1 / np.clip(timings, 1, _JITTER_SPAN), 0)
+        jitter = self.jitter[rows]
+        jitter += gain * (np.where(usable, difference, 0) - jitter)
+        self.jitter[rows] = jitter
+        self.timings[rows] = timings
+        self.jitter_sum[rows] += np.where(usable, jitter, 0)
+        self.jitter_worst[rows] = np.maximum(self.jitter_worst[rows], jitter)
         self.transit[rows] = transit
+
+    def jitter_mean(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Return the mean of the jitter since the legs were opened [time stamp units]."""
+        mean: npt.NDArray[np.float64] = self.jitter_sum[rows] / np.maximum(self.timings[rows], 1)
+        return mean

@@ -152,7 +152,7 @@ class Teller:
             unwanted=counts["unwanted"],
             reanchored=counts["reanchored"],
             jitter_ms=float(state.sequences.jitter[row]) / 8,
-            rtt_ms=_known(float(state.reports.rtt[row])),
+            rtt_ms=_known(float(state.reports.rtt[row, 0])),
             remote_lost=int(state.reports.remote_lost[row]),
             remote_jitter_ms=_known(float(state.reports.remote_jitter[row])),
             concealed_frames=int(state.noise.concealed[row]),

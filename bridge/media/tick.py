@@ -15,7 +15,7 @@
     encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
-    rest       RTCP, quiet sources, what is told         rtcp, telling
+    rest       RTCP, quiet sources, what is told         reporting, rtcp, telling
 
 Everything is arrays over all legs; the only loops over legs are the socket calls and G.722's. A
 stage that fails is counted and told once, and the next one runs: a fault in one leg's packet must
@@ -42,7 +42,7 @@ from bridge.media.messages import (
     TalkSpurt,
 )
 from bridge.media.playout import Reading
-from bridge.media.rtcp import MalformedRtcp, read_compound
+from bridge.media.reporting import report
 from bridge.media.rtp import Arrivals, Headers, Kind, parse
 from bridge.media.state import State
 from bridge.media.telling import STAGES, Teller
@@ -230,6 +230,7 @@ class Tick:
         state.keys.forget(rows)
         state.store.anchored[rows] = False
         state.wideband.begin_streams(rows)
+        state.reports.begin(rows, state.sequences.ssrc, state.outgoing.ssrc)
         for row in rows[~state.presence.heard[rows]].tolist():
             state.presence.heard[row] = True
             state.put(FirstMedia(leg=int(state.legs.leg[row]), at=self._now))
@@ -377,17 +378,7 @@ class Tick:
 
     def _rest(self) -> None:
         state, now = self._state, self._now
-        wall = time.time()
-        for row, packet in state.transport.receive_rtcp():
-            try:
-                report = read_compound(packet)
-            except MalformedRtcp:
-                state.counters.rtcp_malformed += 1
-                continue
-            state.reports.take(row, report, int(state.outgoing.ssrc[row]), now, wall)
-        for row in state.reports.take_due(now):
-            packet = state.reports.compound(row, state.outgoing, state.sequences, now, wall)
-            state.transport.send_rtcp(row, packet)
+        report(state, now)
         state.transport.watch(self._number)
         if state.presence.traced.any():
             self._teller.trace_sent()

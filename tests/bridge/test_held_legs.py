@@ -123,6 +123,7 @@ def test_a_leg_without_a_record_gets_another_source_and_keeps_its_counters() -> 
     leg.latest = LegStatistics(leg=1, packets_rx=100, lost=2, jitter_ms=9.0, dtmf_method="info")
     leg.died(Records.none())
     assert leg.opened.ssrc != 77
+    assert leg.opened.former_ssrc == 77
     total = leg.total(LegStatistics(leg=1, packets_rx=10, jitter_ms=1.0))
     assert (total.packets_rx, total.lost, total.jitter_ms) == (110, 2, 1.0)
     assert total.dtmf_method == "info"

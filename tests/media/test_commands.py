@@ -186,6 +186,7 @@ def test_reports_are_exchanged_and_rubbish_is_counted() -> None:
         engine.run()
         engine.run(5, lambda _: engine.feed(1, sender.audio(still())))
         engine.state.reports.due[engine.row(1)] = 0
+        engine.state.reports.said_at[engine.row(1)] = -100
         engine.wires.rtcp_waiting += [(engine.row(1), b"\x80"), (engine.row(1), b"")]
         engine.run()
         assert engine.counters.rtcp_malformed == 2
@@ -194,4 +195,4 @@ def test_reports_are_exchanged_and_rubbish_is_counted() -> None:
         engine.command(CloseLeg(leg=1))
         row = engine.row(1)
         engine.run()
-        assert read_compound(engine.wires.rtcp_sent[row][-1]).goodbye
+        assert read_compound(engine.wires.rtcp_sent[row][-1]).left

@@ -259,7 +259,7 @@ def test_a_leg_that_is_given_says_nothing_more() -> None:
         assert not engine.told(LegClosed)
         assert engine.state.legs.row_of == {}
         assert len(engine.state.rooms) == 0
-        assert not any(read_compound(packet).goodbye for packet in engine.wires.rtcp_sent[row])
+        assert not any(read_compound(packet).left for packet in engine.wires.rtcp_sent[row])
 
 
 def test_a_given_leg_can_be_opened_elsewhere_from_its_record() -> None:

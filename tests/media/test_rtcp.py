@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from bridge.media.counters import LegCounters
 from bridge.media.outgoing import Outgoing
 from bridge.media.rtcp import (
+    COMPENSATION,
+    FIRST_INTERVAL_SECONDS,
     INTERVAL_SECONDS,
+    MOST_DUE,
     Block,
     MalformedRtcp,
     Report,
@@ -28,7 +31,7 @@ WALL = 1_764_000_000.25
 class Leg:
     """The tables of one leg."""
 
-    reports: Reports = field(default_factory=lambda: Reports(1))
+    reports: Reports = field(default_factory=lambda: Reports(1, seed=5))
     outgoing: Outgoing = field(default_factory=lambda: Outgoing(1))
     sequences: Sequences = field(default_factory=lambda: Sequences(1))
 
@@ -42,6 +45,15 @@ class Leg:
         for number in numbers:
             row, counters = np.array([0]), LegCounters(1)
             self.sequences.admit(row, np.array([number & 0xFFFF]), np.array([99]), counters)
+
+    def hear(self, report: Report, now: float = 103.0) -> None:
+        """Take a report of the far end in."""
+        self.reports.take(0, report, self.outgoing, self.sequences, now, WALL)
+
+    def send(self, packets: int) -> None:
+        """Let packets go out."""
+        self.outgoing.packets_sent[0] += packets
+        self.outgoing.octets_sent[0] += 160 * packets
 
     def say(self, now: float = 105.0, *, goodbye: bool = False) -> bytes:
         """Return a compound packet."""
@@ -97,7 +109,7 @@ def test_the_echo_of_their_report_gives_them_the_round_trip() -> None:
     """LSR is the middle of their NTP time, DLSR how long ago, in 1/65536 s."""
     leg = Leg()
     leg.receive(1)
-    leg.reports.take(0, Report(99, 0xABCD1234, (), goodbye=False), 77, 103.0, WALL)
+    leg.hear(Report(99, 0xABCD1234, ()))
     block = read_compound(leg.say(105.5)).blocks[0]
     assert (block.last_sr, block.delay) == (0xABCD1234, round(2.5 * 65536))
 
@@ -109,24 +121,49 @@ def test_the_round_trip_is_measured() -> None:
     middle = (seconds & 0xFFFF) << 16 | fraction >> 16
     block = Block(77, 0, 12, 160, middle, round(0.1 * 65536))
     other = Block(5, 0, 99, 99, middle, 0)
-    leg.reports.take(0, Report(99, None, (other, block), goodbye=False), 77, 105.0, WALL)
-    assert leg.reports.rtt[0] == pytest.approx(150, abs=0.1)
+    leg.hear(Report(99, None, (other, block)))
+    assert leg.reports.rtt[0] == pytest.approx([150, 150], abs=0.1)
     assert leg.reports.remote_lost[0] == 12
     assert leg.reports.remote_jitter[0] == 20
+    assert leg.reports.remote_fraction[0] == 0
+    seconds, fraction = ntp_time(WALL - 0.05)
+    middle = (seconds & 0xFFFF) << 16 | fraction >> 16
+    leg.hear(Report(99, None, (Block(77, 64, 13, 160, middle, 0),)))
+    assert leg.reports.rtt[0] == pytest.approx([50, 150], abs=0.1)
+    assert leg.reports.remote_fraction[0] == 0.25
 
 
-def test_reports_are_spread_around_five_seconds() -> None:
-    """Intervals of half to one and a half times five seconds, the first one sooner."""
-    reports = Reports(200)
-    for row in range(200):
+def test_reports_are_spread_as_the_rfc_has_it() -> None:
+    """Section 6.3: 5 s times 0.5 to 1.5, reconsidered when due, made up for by e - 3/2."""
+    reports = Reports(400, seed=1)
+    for row in range(400):
         reports.open(row, "c", 0.0)
     first = reports.due.copy()
-    assert 1.25 <= first.min() < first.max() <= 3.75
-    assert sorted(reports.take_due(100.0)) == list(range(200))
-    intervals = reports.due - 100.0
-    assert INTERVAL_SECONDS / 2 <= intervals.min() < intervals.max() <= 1.5 * INTERVAL_SECONDS
+    assert first.min() * COMPENSATION >= FIRST_INTERVAL_SECONDS / 2
+    assert first.max() * COMPENSATION <= FIRST_INTERVAL_SECONDS * 1.5
+    sent: dict[int, list[float]] = {row: [] for row in range(400)}
+    for tick in range(60 * 50):
+        now = 0.02 * tick
+        due = reports.take_due(now)
+        assert len(due) <= MOST_DUE
+        reports.told[due] = 1  # as `compound` does
+        for row in due:
+            sent[row].append(now)
+    intervals = np.concatenate([np.diff(times) for times in sent.values()])
+    assert (intervals.min() + 0.02) * COMPENSATION >= INTERVAL_SECONDS / 2
+    assert intervals.max() * COMPENSATION <= INTERVAL_SECONDS * 1.5 + 1
+    assert intervals.mean() == pytest.approx(INTERVAL_SECONDS, rel=0.1)
     assert intervals.std() > 0.5
-    assert reports.take_due(100.0) == []
+
+
+def test_reports_that_waited_all_at_once_are_sent_over_several_ticks() -> None:
+    """After a pause (a leg handed on, a machine that stood still) no tick bears hundreds."""
+    reports = Reports(100, seed=1)
+    for row in range(100):
+        reports.open(row, "c", 0.0)
+    sizes = [len(reports.take_due(60.0)) for _ in range(8)]
+    assert sizes[:6] == [MOST_DUE] * 6
+    assert sum(sizes) == 100
 
 
 def test_what_we_say_is_read_back() -> None:
@@ -135,8 +172,168 @@ def test_what_we_say_is_read_back() -> None:
     leg.outgoing.packets_sent[0] = 1
     leg.receive(1, 2)
     report = read_compound(leg.say(goodbye=True))
-    assert (report.ssrc, report.goodbye, len(report.blocks)) == (77, True, 1)
+    assert (report.ssrc, report.left, len(report.blocks)) == (77, (77,), 1)
     assert report.ntp is not None
+
+
+def test_a_senders_report_is_for_who_sent_since_the_last_but_one() -> None:
+    """Section 6.4: two reports after the last packet, it is a receiver's report."""
+    leg = Leg()
+    leg.send(10)
+    kinds = [leg.say()[1] for _ in range(4)]
+    leg.send(1)
+    kinds.append(leg.say()[1])
+    assert kinds == [200, 200, 201, 201, 200]
+
+
+def test_packets_that_came_twice_or_late_are_received_packets() -> None:
+    """Section 6.4.1: so the cumulative number may be negative, and A.3's fraction is none."""
+    leg = Leg()
+    leg.receive(1, 2, 2, 2, 3)
+    block = read_compound(leg.say()).blocks[0]
+    assert (block.fraction_lost, block.lost) == (0, -2)
+
+
+def test_fraction_and_total_are_those_of_the_rfcs_code() -> None:
+    """Appendix A.3, step by step over a stream with loss, doubles and a wrap of the number."""
+    generator = np.random.default_rng(3)
+    leg = Leg()
+    got: list[int] = []
+    prior_expected = prior_received = 0
+    number = 65_000
+    for _ in range(6):
+        for _ in range(200):
+            number += 1
+            for _ in range(int(generator.choice([0, 1, 1, 1, 1, 1, 2]))):
+                leg.receive(number)
+                got.append(number)
+        expected = max(got) - min(got) + 1
+        lost = expected - len(got)
+        expected_interval = expected - prior_expected
+        received_interval = len(got) - prior_received
+        prior_expected, prior_received = expected, len(got)
+        lost_interval = expected_interval - received_interval
+        fraction = 0 if lost_interval <= 0 else (lost_interval << 8) // expected_interval
+        block = read_compound(leg.say()).blocks[0]
+        assert (block.fraction_lost, block.lost) == (fraction, lost)
+
+
+def test_counts_begin_anew_with_a_stream() -> None:
+    """Another SSRC is another source: its fraction has nothing of the one before."""
+    leg = Leg()
+    leg.receive(*range(1, 11))
+    leg.say()
+    leg.hear(Report(99, 0x1234, ()))
+    row, counters = np.array([0]), LegCounters(1)
+    for number in (*range(500, 502), *range(510, 530)):
+        begins = leg.sequences.admit(row, np.array([number]), np.array([98]), counters).begins
+        if begins[0]:
+            leg.reports.begin(row, leg.sequences.ssrc, leg.outgoing.ssrc)
+    block = read_compound(leg.say()).blocks[0]
+    assert (block.ssrc, block.lost, block.last_sr) == (98, 8, 0)
+    assert block.fraction_lost == 8 * 256 // 29
+
+
+def test_who_said_bye_is_not_reported_on_until_more_comes() -> None:
+    """Section 6.3.4; a BYE for somebody else, or before packets that follow, says nothing."""
+    leg = Leg()
+    leg.receive(1, 2)
+    leg.hear(Report(99, None, (), left=(5,)))
+    assert len(read_compound(leg.say()).blocks) == 1
+    leg.hear(Report(99, None, (), left=(5, 99)))
+    assert read_compound(leg.say()).blocks == ()
+    leg.receive(3)
+    assert len(read_compound(leg.say()).blocks) == 1
+
+
+def test_what_cannot_be_is_left_out() -> None:
+    """Jitter of hours, and an echo of a report that we never sent."""
+    leg = Leg()
+    leg.hear(Report(99, None, (Block(77, 0, 0, 0xFFFF_FFFF, 0xFFFF_0000, 0xFFFF_FFFF),)))
+    assert np.isnan(leg.reports.remote_jitter[0])
+    assert np.isnan(leg.reports.rtt[0]).all()
+
+
+def test_another_source_counts_from_nothing() -> None:
+    """Section 6.4.1: the sender's counts begin anew with its SSRC."""
+    leg = Leg()
+    leg.send(100)
+    leg.say()
+    leg.reports.change_source(0, leg.outgoing, 78)
+    assert leg.say()[1] == 201  # nothing was sent with it yet
+    leg.send(3)
+    (kind, _, body), _ = packets_of(leg.say())
+    assert kind == 200
+    assert struct.unpack("!I12xII", body[:24]) == (78, 3, 480)
+
+
+def test_goodbye_is_not_for_who_was_never_there() -> None:
+    """Section 6.3.7: no BYE from who sent neither RTP nor RTCP."""
+    leg = Leg()
+    assert not leg.reports.has_spoken(0, leg.outgoing)
+    leg.say()
+    assert leg.reports.has_spoken(0, leg.outgoing)
+    other = Leg()
+    other.send(1)
+    assert other.reports.has_spoken(0, other.outgoing)
+
+
+def test_a_farewell_names_the_source_that_is_gone() -> None:
+    """RR, SDES and BYE of the former SSRC."""
+    packets = packets_of(Leg().reports.farewell(0, 1234))
+    assert [(kind, count) for kind, count, _ in packets] == [(201, 0), (202, 1), (203, 1)]
+    assert {body[:4] for _, _, body in packets} == {struct.pack("!I", 1234)}
+
+
+def test_padding_is_read_as_the_rfc_has_it() -> None:
+    """Section 6.4.1 and A.2: on the last packet alone, whole words, and no more than there is."""
+    leg = Leg()
+    plain = leg.say()
+    goodbye = struct.pack("!BBHI", 0x80 | 0x20 | 1, 203, 2, 99) + b"\0\0\0\4"
+    assert read_compound(plain + goodbye).left == (99,)
+    for wrong in (
+        goodbye[:-1] + b"\0",
+        goodbye[:-1] + b"\3",
+        goodbye[:-1] + b"\x0c",
+        goodbye[:-1] + b"\x08",  # of 8 octets the source is one half
+        goodbye + plain,
+    ):
+        with pytest.raises(MalformedRtcp):
+            read_compound(plain + wrong)
+    first = bytes([plain[0] | 0x20]) + plain[1:7] + b"\4"
+    with pytest.raises(MalformedRtcp):
+        read_compound(first)
+
+
+LIES = {
+    "first length beyond the datagram": lambda data: data[:2] + b"\x00\x40" + data[4:],
+    "first length too short for its blocks": lambda data: data[:2] + b"\x00\x06" + data[4:],
+    "length of nothing": lambda data: data[:2] + b"\x00\x00" + data[4:],
+    "more blocks than there are": lambda data: bytes([data[0] | 31]) + data[1:],
+    "second packet beyond the datagram": lambda data: data[:54] + b"\xff\xff" + data[56:],
+    "second packet ends within the third": lambda data: data[:54] + b"\x00\x01" + data[56:],
+    "BYE of more sources than it holds": lambda data: data[:-8] + b"\x9f" + data[-7:],
+    "version 1": lambda data: b"\x41" + data[1:],
+    "version 1 of the second": lambda data: data[:52] + b"\x41" + data[53:],
+    "begins with SDES": lambda data: data[52:],
+    "begins with BYE": lambda data: data[-8:],
+    "one octet more": lambda data: data + b"\x80",
+    "a header more, of RTP": lambda data: data + b"\x80\x00\x00\x00",
+}
+"""What may be wrong with a compound packet of SR with a block, SDES and BYE."""
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_compound_whose_lengths_lie_is_refused(lie: str) -> None:
+    """Nothing of it is used, not even the part that is whole."""
+    leg = Leg()
+    leg.send(5)
+    leg.receive(1, 2)
+    whole = leg.say(goodbye=True)
+    assert whole[52 + 1] == 202
+    read_compound(whole)
+    with pytest.raises(MalformedRtcp):
+        read_compound(LIES[lie](whole))
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"\x80\xc9", b"\x81\xc8\x00\x0c"]))

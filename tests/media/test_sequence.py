@@ -1,5 +1,6 @@
 """Streams by their sequence numbers, against a model that takes one packet at a time."""
 
+import random
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -148,3 +149,45 @@ def test_jitter_is_that_of_the_rfc() -> None:
         before = transit
     assert sequences.jitter[0] == pytest.approx(expected)
     assert 40 < expected < 120
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=60), st.randoms(use_true_random=False))
+def test_runs_of_lost_packets_are_counted_whatever_the_order(
+    numbers: list[int], generator: random.Random
+) -> None:
+    """Packets that come after later ones end, shorten or part runs; at the end it is the truth."""
+    numbers = sorted(set(numbers) | {0, 61})
+    late = [number for number in numbers[1:-1] if generator.random() < 0.4]
+    order = [number for number in numbers if number not in late]
+    generator.shuffle(late)
+    sequences, counters, row = Sequences(1), LegCounters(1), np.array([0])
+    for number in (*order, *late):
+        sequences.admit(row, np.array([(65_500 + number) & 0xFFFF]), np.array([1]), counters)
+    gaps = np.diff(numbers)
+    assert sequences.bursts[0] == (gaps > 1).sum()
+    assert sequences.lost(row)[0] == (gaps - 1).sum()
+
+
+def test_packets_not_used_are_counted_for_reports() -> None:
+    """Doubles, and what comes more than 64 packets late: RFC 3550 6.4.1 has them received."""
+    sequences, counters, row = Sequences(1), LegCounters(1), np.array([0])
+    for number in (1, 2, 2, 80, 3, 80):
+        sequences.admit(row, np.array([number]), np.array([1]), counters)
+    assert sequences.repeated[0] == 3
+    assert sequences.received[0] == 3
+
+
+def test_jitter_is_true_from_its_first_packets_on() -> None:
+    """The mean of few differences, not a sixteenth of the first; mean and worst are of all."""
+    sequences, row = Sequences(1), np.array([0])
+    assert sequences.jitter_mean(row)[0] == 0
+    seen = []
+    for k, late in enumerate([0.0, 0.01, 0.0, 0.03]):
+        sequences.time(row, np.array([5 + 0.02 * k + late]), np.array([160 * k]))
+        seen.append(float(sequences.jitter[0]))
+    assert seen == pytest.approx([0, 80, 80, (80 + 80 + 240) / 3])
+    assert sequences.jitter_mean(row)[0] == pytest.approx(np.mean(seen[1:]))
+    assert sequences.jitter_worst[0] == pytest.approx(max(seen))
+    sequences.time(row, np.array([9.0]), np.array([900_000]))  # wound elsewhere: not usable
+    assert sequences.timings[0] == 3
+    assert sequences.jitter[0] == pytest.approx(seen[-1])
