@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,14 @@ ADDED_UP: Final = tuple(
 )
 """Fields of `LegStatistics` that count from the start of the process, not of the call, where a leg
 had to be opened without a record."""
+
+WORST: Final[dict[str, Callable[[float, float], float]]] = {
+    "jitter_ms_worst": max,
+    "rtt_ms_worst": max,
+    "playout_ms_worst": max,
+    "mos_worst": min,
+}
+"""Fields that say how it was at the worst; the other figures are of the last process alone."""
 
 
 @dataclass(slots=True)
@@ -154,8 +163,12 @@ class HeldLeg:
                 return msgspec.structs.replace(now, dtmf_method=self.latest.dtmf_method)
             return now
         sums = {name: getattr(before, name) + getattr(now, name) for name in ADDED_UP}
-        sums["dtmf_method"] = now.dtmf_method or before.dtmf_method
-        return msgspec.structs.replace(now, **sums)
+        worst = {
+            name: _worst(choose, getattr(before, name), getattr(now, name))
+            for name, choose in WORST.items()
+        }
+        method = now.dtmf_method or before.dtmf_method
+        return msgspec.structs.replace(now, **sums, **worst, dtmf_method=method)
 
     def given(self, event: LegGiven, kind: np.dtype[np.void]) -> None:
         """Take in where the leg stood when its process let go of it.
@@ -232,3 +245,11 @@ class HeldLeg:
         clip, left = int(record[f"{player}.clip"]), int(record[f"{player}.left"])
         heard = sum(length for _, length in play.clips[: clip + 1]) - left
         return msgspec.structs.replace(play, skip=heard)
+
+
+def _worst(
+    choose: Callable[[float, float], float], before: float | None, now: float | None
+) -> float | None:
+    if before is None or now is None:
+        return now if before is None else before
+    return choose(before, now)

@@ -15,6 +15,7 @@ import numpy as np
 from bridge.media.codecs import FRAME
 from bridge.media.dtmf import DIGITS
 from bridge.media.handover import give_legs, open_legs
+from bridge.media.judging import judge_leg
 from bridge.media.messages import (
     BeginTrace,
     ChangeLeg,
@@ -243,6 +244,7 @@ class Commands:
         say_goodbye(state, row, time.monotonic(), time.time())
         state.transport.close(row)
         state.leave(row)
+        judge_leg(state, row)
         statistics = self._teller.leg(row)
         state.clear_row(row)
         state.leg_counters.close(row)

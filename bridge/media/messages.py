@@ -29,6 +29,7 @@ __all__ = [
     "Configure",
     "DigitInfo",
     "DigitPressed",
+    "Direction",
     "DtmfMethod",
     "EndTrace",
     "EngineError",
@@ -51,6 +52,8 @@ __all__ = [
     "Play",
     "PlayFinished",
     "PlayMode",
+    "QualityDropped",
+    "QualityRecovered",
     "Ready",
     "SharePort",
     "SourceLatched",
@@ -68,6 +71,7 @@ __all__ = [
 Codec: TypeAlias = Literal["PCMU", "PCMA", "G722"]
 DtmfMethod: TypeAlias = Literal["rfc4733", "info", "inband"]
 PlayMode: TypeAlias = Literal["replace", "mix"]
+Direction: TypeAlias = Literal["rx", "tx"]
 
 SILENCE: Final = -1
 """As the start of a clip: silence of the clip's length."""
@@ -489,8 +493,12 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
         wrong_payload: of a payload type that was not negotiated.
         unwanted: came while the leg was not to send (hold).
         reanchored: the stream began anew: another SSRC, a leap in sequence or time stamp.
+        bursts: runs that the lost ones were lost in.
         jitter_ms: interarrival jitter (RFC 3550 A.8) [ms].
+        jitter_ms_mean: its mean, `None` before two packets were timed [ms].
+        jitter_ms_worst: its greatest value, likewise [ms].
         rtt_ms: the last round trip by RTCP [ms], `None` before the first report.
+        rtt_ms_worst: the longest one, likewise [ms].
         remote_lost: packets of ours that the peer says it lost; negative where some came twice.
         remote_jitter_ms: jitter the peer reports [ms], `None` before the first report.
         concealed_frames: frames of 20 ms that were made up.
@@ -498,6 +506,14 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
         playout_ms: how long its sound waits for playout now [ms].
         playout_ms_median: how long it waited at the median, `None` before the first packet [ms].
         playout_ms_worst: how long it waited at most [ms].
+        r_factor: rating of what is heard of the leg by ITU-T G.107 (`emodel`), over all the time;
+            `None` before a second of packets came. So for all that follow.
+        mos: the mean opinion score of it (G.107 Annex B), 1 to 4.4.
+        mos_now: that of the last five seconds.
+        mos_worst: the worst of all such.
+        remote_r_factor: rating of what the leg hears, by what its reports say; `None` before one.
+        remote_mos: the score of it.
+        remote_mos_now: that of its last report.
         dtmf_method: how its last digit came, `None` before one.
     """
 
@@ -507,6 +523,7 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
     bytes_rx: int = 0
     bytes_tx: int = 0
     lost: int = 0
+    bursts: int = 0
     late: int = 0
     early: int = 0
     duplicate: int = 0
@@ -517,7 +534,10 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
     unwanted: int = 0
     reanchored: int = 0
     jitter_ms: float = 0.0
+    jitter_ms_mean: float | None = None
+    jitter_ms_worst: float | None = None
     rtt_ms: float | None = None
+    rtt_ms_worst: float | None = None
     remote_lost: int = 0
     remote_jitter_ms: float | None = None
     concealed_frames: int = 0
@@ -525,7 +545,42 @@ class LegStatistics(msgspec.Struct, frozen=True, tag=True):
     playout_ms: float = 0.0
     playout_ms_median: float | None = None
     playout_ms_worst: float | None = None
+    r_factor: float | None = None
+    mos: float | None = None
+    mos_now: float | None = None
+    mos_worst: float | None = None
+    remote_r_factor: float | None = None
+    remote_mos: float | None = None
+    remote_mos_now: float | None = None
     dtmf_method: DtmfMethod | None = None
+
+
+class QualityDropped(msgspec.Struct, frozen=True, tag=True):
+    """A leg sounds bad: many would complain (R below 70); told once, until `QualityRecovered`.
+
+    Args:
+        leg: the leg.
+        direction: "rx": what is heard of it; "tx": what it hears, by its own reports.
+        mos: the mean opinion score of the last five seconds, of its last report for "tx".
+        lost_percent: packets not heard of them: lost, or too late [%].
+        jitter_ms: of `LegStatistics`, the peer's for "tx", `None` where it said none.
+        rtt_ms: of `LegStatistics`.
+    """
+
+    leg: int
+    direction: Direction
+    mos: float
+    lost_percent: float
+    jitter_ms: float | None = None
+    rtt_ms: float | None = None
+
+
+class QualityRecovered(msgspec.Struct, frozen=True, tag=True):
+    """A leg sounds well again (R of 80 or more)."""
+
+    leg: int
+    direction: Direction
+    mos: float
 
 
 class LegClosed(msgspec.Struct, frozen=True, tag=True):
@@ -615,6 +670,8 @@ Event: TypeAlias = (
     | SourceLatched
     | PlayFinished
     | LegStatistics
+    | QualityDropped
+    | QualityRecovered
     | LegClosed
     | LegGiven
     | PlaceAdded

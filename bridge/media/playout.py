@@ -30,7 +30,7 @@ from bridge.media.counters import LegCounters
 from bridge.media.depth import CAP_ROWS, JUDGED_SHARE, START_ROWS, Depth
 from bridge.media.ring import SLOTS, Ring
 
-__all__ = ["MAX_AHEAD", "PlayoutStore", "Reading"]
+__all__ = ["MAX_AHEAD", "WAIT_STEP_MS", "PlayoutStore", "Reading"]
 
 MAX_AHEAD: Final = SLOTS - 8
 """Rows ahead that are written. Four more belong to a long packet, and behind the play row the last

@@ -30,6 +30,7 @@ from bridge.media.messages import Configure, Event, PlayFinished
 from bridge.media.outgoing import Outgoing
 from bridge.media.page import StatePage, record_type
 from bridge.media.playout import PlayoutStore
+from bridge.media.quality import Quality
 from bridge.media.rtcp import Reports
 from bridge.media.seating import Seating, seat
 from bridge.media.sequence import Sequences
@@ -109,6 +110,7 @@ class State:
         self.wideband = Wideband(capacity)
         self.outgoing = Outgoing(capacity)
         self.reports = Reports(capacity)
+        self.quality = Quality(capacity)
         self.bank = Bank.empty()
         self.foreground = Players(capacity, self.bank, self._leg_play_finished)
         self.background = Players(capacity, self.bank, self._leg_play_finished)
@@ -141,6 +143,7 @@ class State:
             self.wideband,
             self.outgoing,
             self.reports,
+            self.quality,
             self.foreground,
             self.background,
         )
@@ -196,6 +199,7 @@ class State:
             "wideband": self.wideband,
             "outgoing": self.outgoing,
             "reports": self.reports,
+            "quality": self.quality,
         }
 
     # --- what a successor goes on with ----------------------------------------------------------

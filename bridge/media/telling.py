@@ -135,6 +135,7 @@ class Teller:
         one = np.array([row])
         counts = state.leg_counters.of(row)
         median, worst = state.store.waited(row) or (None, None)
+        timed = bool(state.sequences.timings[row] > 0)
         return LegStatistics(
             leg=int(state.legs.leg[row]),
             packets_rx=int(state.sequences.packets(one)[0]),
@@ -152,7 +153,11 @@ class Teller:
             unwanted=counts["unwanted"],
             reanchored=counts["reanchored"],
             jitter_ms=float(state.sequences.jitter[row]) / 8,
+            jitter_ms_mean=float(state.sequences.jitter_mean(one)[0]) / 8 if timed else None,
+            jitter_ms_worst=float(state.sequences.jitter_worst[row]) / 8 if timed else None,
+            bursts=int(state.sequences.bursts[row]),
             rtt_ms=_known(float(state.reports.rtt[row, 0])),
+            rtt_ms_worst=_known(float(state.reports.rtt[row, 1])),
             remote_lost=int(state.reports.remote_lost[row]),
             remote_jitter_ms=_known(float(state.reports.remote_jitter[row])),
             concealed_frames=int(state.noise.concealed[row]),
@@ -160,6 +165,7 @@ class Teller:
             playout_ms=20.0 * max(0, int(state.store.ahead[row])),
             playout_ms_median=median,
             playout_ms_worst=worst,
+            **state.quality.of(row),
             dtmf_method=state.keys.method(row),
         )
 

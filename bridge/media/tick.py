@@ -15,7 +15,8 @@
     encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
-    rest       RTCP, quiet sources, what is told         reporting, rtcp, telling
+    rest       RTCP, how good each line is               reporting, rtcp, judging, quality, emodel
+               quiet sources, what is told               telling
 
 Everything is arrays over all legs; the only loops over legs are the socket calls and G.722's. A
 stage that fails is counted and told once, and the next one runs: a fault in one leg's packet must
@@ -33,6 +34,7 @@ import numpy.typing as npt
 from bridge.media.commands import Commands
 from bridge.media.control import ControlChannel
 from bridge.media.dtmf import DIGITS, END_MARGIN, RUNNING_MARGIN, EventPackets
+from bridge.media.judging import judge
 from bridge.media.levels import frame_rms
 from bridge.media.messages import (
     EngineError,
@@ -379,6 +381,7 @@ class Tick:
     def _rest(self) -> None:
         state, now = self._state, self._now
         report(state, now)
+        judge(state, self._number)
         state.transport.watch(self._number)
         if state.presence.traced.any():
             self._teller.trace_sent()

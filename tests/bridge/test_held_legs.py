@@ -4,7 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from bridge.held_legs import HeldLeg
+from bridge.held_legs import ADDED_UP, HeldLeg
 from bridge.media.messages import (
     BeginTrace,
     ChangeLeg,
@@ -164,3 +164,17 @@ def test_a_record_of_another_version_is_not_read() -> None:
     assert leg.at == 3.0
     leg.given(LegGiven(leg=1, record=b"x", at=3.0), KIND)
     assert leg.record is None
+
+
+def test_what_was_worst_in_any_process_is_the_worst() -> None:
+    """Counts add up; the worst is the worse of the two, and a rating that of the last one."""
+    assert "bursts" in ADDED_UP
+    assert not {"leg", "jitter_ms", "mos", "r_factor", "playout_ms"} & set(ADDED_UP)
+    leg = held()
+    leg.latest = LegStatistics(
+        leg=1, bursts=3, mos=2.0, mos_worst=1.5, jitter_ms_worst=9.0, rtt_ms_worst=80.0
+    )
+    leg.died(Records.none())
+    total = leg.total(LegStatistics(leg=1, bursts=2, mos=4.4, mos_worst=4.3, jitter_ms_worst=12.0))
+    assert (total.bursts, total.mos, total.mos_worst) == (5, 4.4, 1.5)
+    assert (total.jitter_ms_worst, total.rtt_ms_worst) == (12.0, 80.0)

@@ -8,12 +8,19 @@ import pytest
 from bridge.media.messages import (
     CloseLeg,
     HandedLeg,
+    LegClosed,
     LegMedia,
+    LegStatistics,
     OpenLeg,
     OpenLegs,
+    QualityDropped,
+    QualityRecovered,
 )
 from bridge.media.rtcp import read_compound
 from tests.media.engine import Engine, Rtp, Sender, still
+
+ROUND = 250
+"""Ticks in which each leg is looked at and told once."""
 
 
 def report(
@@ -176,6 +183,56 @@ def test_reports_come_with_a_random_pause_and_in_their_order() -> None:
             assert description[1] == 202
             assert description[8:11] == b"\x01\x01c"
             assert len(description) == 12
+
+
+def test_a_line_that_becomes_bad_is_told_once_and_again_when_it_is_good() -> None:
+    """Every fifth packet is lost for five seconds; statistics say what the record will."""
+    with Engine() as engine:
+        sender = engine.open(1, room=1)
+        engine.run()
+        talk(engine, sender, ROUND)
+        assert engine.told(QualityDropped) == []
+        talk(engine, sender, 2 * ROUND, lost=5)
+        (dropped,) = engine.told(QualityDropped)
+        assert (dropped.leg, dropped.direction) == (1, "rx")
+        assert dropped.lost_percent == pytest.approx(20, abs=2)
+        assert 1 < dropped.mos < 3
+        talk(engine, sender, 2 * ROUND)
+        (recovered,) = engine.told(QualityRecovered)
+        assert recovered.mos > 4
+        now = engine.told(LegStatistics)[-1]
+        assert now.mos_now is not None
+        assert now.mos_worst is not None
+        assert now.mos_now > 4.2
+        assert now.mos_worst == pytest.approx(dropped.mos, abs=0.1)
+        engine.command(CloseLeg(leg=1))
+        engine.run()
+        last = engine.told(LegClosed)[0].statistics
+        assert last.bursts == last.lost == 2 * ROUND // 5
+        assert last.r_factor is not None
+        assert last.mos is not None
+        assert now.mos_worst < last.mos < now.mos_now
+        assert last.remote_mos is None
+
+
+def test_what_the_far_end_reports_is_kept_apart_from_what_is_seen() -> None:
+    """Half of our packets are lost on their way: the leg hears badly, and is heard well."""
+    with Engine() as engine:
+        sender = engine.open(1, room=1)
+        engine.run()
+        talk(engine, sender, ROUND)
+        bad = report(sender.ssrc, 1, lost=125, fraction=128, jitter=80)
+        engine.wires.rtcp_waiting.append((engine.row(1), bad))
+        talk(engine, sender, ROUND + 2)
+        (dropped,) = engine.told(QualityDropped)
+        assert (dropped.direction, dropped.lost_percent) == ("tx", 50)
+        assert dropped.jitter_ms == 10
+        told = engine.told(LegStatistics)[-1]
+        assert (told.lost, told.remote_lost, told.remote_jitter_ms) == (0, 125, 10)
+        assert told.mos is not None
+        assert told.remote_mos_now is not None
+        assert told.mos > 4.2
+        assert told.remote_mos_now < 2.5
 
 
 def test_garbage_on_either_port_ends_no_stage() -> None:
