@@ -32,6 +32,8 @@ from bridge.media.messages import (
     MediaResumed,
     OpenLeg,
     PlayFinished,
+    QualityDropped,
+    QualityRecovered,
     SourceLatched,
     StopPlay,
     TalkSpurt,
@@ -239,7 +241,7 @@ class Call:
 
     # -- media ----------------------------------------------------------------------------------
 
-    def media(self, event: MediaEvent) -> None:
+    def media(self, event: MediaEvent) -> None:  # noqa: C901 - one arm an event
         """Take an event of the media process about this leg."""
         match event:
             case DigitPressed(digit=digit, at=at):
@@ -254,6 +256,10 @@ class Call:
                 self._quiet_since = None
             case LegStatistics():
                 self.statistics = event
+            case QualityDropped():
+                self._sounds_bad(event)
+            case QualityRecovered(direction=direction, mos=mos):
+                self._log.info("line is good again", direction=direction, mos=round(mos, 2))
             case TalkSpurt(talking=talking):
                 self.bridge.talking(self, talking=talking)
             case SourceLatched(own_sdp=own_sdp):
@@ -281,6 +287,18 @@ class Call:
         elif seconds >= ask_after_s and not self._probing and self._confirmed:
             self._probing = True
             self.bridge.sip.probe(self.call)
+
+    def _sounds_bad(self, event: QualityDropped) -> None:
+        """Say which way a line has become bad; `direction` is that of `QualityDropped`."""
+        self.bridge.count("quality_dropped")
+        self._log.warning(
+            "line has become bad",
+            direction=event.direction,
+            mos=round(event.mos, 2),
+            lost_percent=round(event.lost_percent, 1),
+            jitter_ms=_rounded(event.jitter_ms),
+            rtt_ms=_rounded(event.rtt_ms),
+        )
 
     # -- the conference's hand ------------------------------------------------------------------
 
@@ -440,6 +458,10 @@ class Call:
             cause=self.cause,
             status=ended.status if ended else None,
         )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
 
 
 def _address(ip: str, port: int) -> tuple[str, int] | None:

@@ -80,13 +80,24 @@ class Records:
             packets_rx=seen.packets_rx,
             packets_tx=seen.packets_tx,
             lost=seen.lost,
+            bursts=seen.bursts,
             late=seen.late,
-            remote_lost=seen.remote_lost,
+            # Nobody has told of none lost who has told nothing.
+            remote_lost=None if seen.remote_r_factor is None else seen.remote_lost,
+            remote_jitter_ms=_rounded(seen.remote_jitter_ms, 2),
             concealed_frames=seen.concealed_frames,
-            jitter_ms=seen.jitter_ms,
-            rtt_ms=seen.rtt_ms,
+            jitter_ms=_rounded(seen.jitter_ms_mean, 2),
+            jitter_max_ms=_rounded(seen.jitter_ms_worst, 2),
+            rtt_ms=_rounded(seen.rtt_ms, 2),
+            rtt_max_ms=_rounded(seen.rtt_ms_worst, 2),
             talk_ms=seen.talk_ms,
             playout_ms=_whole(seen.playout_ms_worst),
+            playout_median_ms=_whole(seen.playout_ms_median),
+            r_factor=_rounded(seen.r_factor, 1),
+            mos=_rounded(seen.mos, 2),
+            mos_worst=_rounded(seen.mos_worst, 2),
+            remote_r_factor=_rounded(seen.remote_r_factor, 1),
+            remote_mos=_rounded(seen.remote_mos, 2),
             dtmf_method=seen.dtmf_method,
         )
         by: Literal["caller", "bridge", "network"] = ended.by if ended is not None else "bridge"
@@ -172,6 +183,10 @@ class Records:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _whole(value: float | None) -> int | None:

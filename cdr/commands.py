@@ -125,6 +125,8 @@ def legs(
         ("Lost", "lost"),
         ("Jitter ms", "jitter_ms"),
         ("RTT ms", "rtt_ms"),
+        ("MOS", "mos"),
+        ("MOS there", "remote_mos"),
         ("Call", "call"),
     ]
     asked_for_some = any(value for key, value in narrowed.items() if key not in {"limit", "reveal"})

@@ -69,34 +69,56 @@ class Caller(Struct, frozen=True):
 
 
 class LegQuality(Struct, frozen=True):
-    """How the media of a leg were; the fields of the media process's last ``LegStatistics``.
+    """How the media of a leg were, by the media process's last ``LegStatistics``.
 
-    ``rx`` is from the caller into the bridge. None is not measured.
+    ``rx`` is from the caller into the bridge. None is not measured, or comes of a journal that an
+    older version wrote.
 
     Attributes:
         packets_rx: RTP packets taken.
         packets_tx: RTP packets sent.
         lost: Packets that never came (RFC 3550 A.3).
+        bursts: Runs that they were lost in.
         late: Packets that came after their time to be heard.
-        remote_lost: Packets of ours that the caller's side says it lost.
+        remote_lost: Packets of ours that the caller's side says it lost; negative where some
+            came twice.
+        remote_jitter_ms: Jitter that the caller's side reports.
         concealed_frames: Frames of 20 ms that were made up.
-        jitter_ms: Interarrival jitter (RFC 3550 A.8).
-        rtt_ms: Round trip by RTCP.
+        jitter_ms: Interarrival jitter (RFC 3550 A.8), its mean.
+        jitter_max_ms: Its greatest value.
+        rtt_ms: Round trip by RTCP, the last one.
+        rtt_max_ms: The longest one.
         talk_ms: Time that the caller spoke.
         playout_ms: Longest delay of the playout store.
+        playout_median_ms: Its delay at the median.
+        r_factor: Rating of what is heard of the caller by ITU-T G.107.
+        mos: The mean opinion score of it.
+        mos_worst: The worst of five seconds.
+        remote_r_factor: Rating of what the caller hears, by the reports of the caller's side.
+        remote_mos: The score of it.
         dtmf_method: How digits came: ``rfc4733``, ``info`` or ``inband``.
     """
 
     packets_rx: int | None = None
     packets_tx: int | None = None
     lost: int | None = None
+    bursts: int | None = None
     late: int | None = None
     remote_lost: int | None = None
+    remote_jitter_ms: float | None = None
     concealed_frames: int | None = None
     jitter_ms: float | None = None
+    jitter_max_ms: float | None = None
     rtt_ms: float | None = None
+    rtt_max_ms: float | None = None
     talk_ms: int | None = None
     playout_ms: int | None = None
+    playout_median_ms: int | None = None
+    r_factor: float | None = None
+    mos: float | None = None
+    mos_worst: float | None = None
+    remote_r_factor: float | None = None
+    remote_mos: float | None = None
     dtmf_method: str | None = None
 
 

@@ -185,13 +185,23 @@ def _leg_rows(
             "packets_rx": row.packets_rx,
             "packets_tx": row.packets_tx,
             "lost": row.lost,
+            "bursts": row.bursts,
             "late": row.late,
             "remote_lost": row.remote_lost,
+            "remote_jitter_ms": row.remote_jitter_ms,
             "concealed_frames": row.concealed_frames,
             "jitter_ms": row.jitter_ms,
+            "jitter_max_ms": row.jitter_max_ms,
             "rtt_ms": row.rtt_ms,
+            "rtt_max_ms": row.rtt_max_ms,
             "talk_ms": row.talk_ms,
             "playout_ms": row.playout_ms,
+            "playout_median_ms": row.playout_median_ms,
+            "r_factor": row.r_factor,
+            "mos": row.mos,
+            "mos_worst": row.mos_worst,
+            "remote_r_factor": row.remote_r_factor,
+            "remote_mos": row.remote_mos,
         }
         for row, conference in found
     ]

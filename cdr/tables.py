@@ -90,14 +90,27 @@ class CallLeg(Base):
     packets_rx: Mapped[int | None]
     packets_tx: Mapped[int | None]
     lost: Mapped[int | None]
+    bursts: Mapped[int | None]
+    """Runs that packets were lost in."""
     late: Mapped[int | None]
     remote_lost: Mapped[int | None]
+    remote_jitter_ms: Mapped[float | None]
     concealed_frames: Mapped[int | None]
     jitter_ms: Mapped[float | None]
+    """Mean; of rows from before revision 0004 the last value."""
+    jitter_max_ms: Mapped[float | None]
     rtt_ms: Mapped[float | None]
+    rtt_max_ms: Mapped[float | None]
     talk_ms: Mapped[int | None]
     playout_ms: Mapped[int | None]
     """Longest delay of the playout store."""
+    playout_median_ms: Mapped[int | None]
+    r_factor: Mapped[float | None]
+    """Of what is heard of the caller (ITU-T G.107); ``remote_``: of what the caller hears."""
+    mos: Mapped[float | None]
+    mos_worst: Mapped[float | None]
+    remote_r_factor: Mapped[float | None]
+    remote_mos: Mapped[float | None]
 
     __table_args__ = (Index(None, "run_id", "ended_at"),)
 

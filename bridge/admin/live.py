@@ -96,7 +96,14 @@ def _call(call: Any) -> dict[str, Any]:  # noqa: ANN401 - bridge.calls.Call, whi
         "dtmf_method": call.statistics.dtmf_method,
         "lost": call.statistics.lost,
         "jitter_ms": round(call.statistics.jitter_ms, 1),
+        "rtt_ms": _round(call.statistics.rtt_ms, 1),
+        "mos": _round(call.statistics.mos_now, 2),
+        "remote_mos": _round(call.statistics.remote_mos_now, 2),
     }
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _conference(running: Any) -> dict[str, Any]:  # noqa: ANN401 - bridge.conferences.RunningConference, likewise

@@ -85,6 +85,8 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             ("Hold", "on_hold"),
             ("Lost", "lost"),
             ("Jitter ms", "jitter_ms"),
+            ("MOS", "mos"),
+            ("MOS there", "remote_mos"),
         ]
         show_table(columns, now["running_calls"], empty="")
 

@@ -8,7 +8,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from bridge.media.messages import QualityDropped, QualityRecovered
 from cdr.records import AttemptRefused, Caller, LegClosed, LegOpened
 from config.settings import EntrySettings, Settings
 from dialplan.pins import generate
@@ -89,5 +91,78 @@ def test_the_longest_wait_for_playout_is_kept(tmp_path: Path) -> None:
             stage.end(call, playout_ms=20.0, playout_ms_worst=worst)
             await asyncio.sleep(0.02)
         assert [each.quality.playout_ms for each in stage.of(LegClosed)] == [99, None]
+
+    perform(tmp_path, scene)
+
+
+def test_how_a_leg_sounded_is_kept_both_ways(tmp_path: Path) -> None:
+    """Every figure of the last statistics, as fine as it is worth; none where none is known."""
+
+    async def scene(stage: Stage) -> None:
+        figures: dict[str, Any] = {
+            "lost": 7,
+            "bursts": 3,
+            "late": 1,
+            "remote_lost": -2,
+            "remote_jitter_ms": 2.345,
+            "jitter_ms": 99.0,
+            "jitter_ms_mean": 1.256,
+            "jitter_ms_worst": 4.0,
+            "rtt_ms": 30.128,
+            "rtt_ms_worst": 44.0,
+            "playout_ms_median": 40.0,
+            "playout_ms_worst": 80.0,
+            "r_factor": 91.26,
+            "mos": 4.377,
+            "mos_worst": 3.9,
+            "remote_r_factor": 88.0,
+            "remote_mos": 4.3,
+        }
+        unmeasured: dict[str, Any] = {}
+        for each in (figures, unmeasured):
+            call = stage.invite()
+            stage.answer(call)
+            await asyncio.sleep(0.02)
+            stage.end(call, **each)
+            await asyncio.sleep(0.02)
+        kept, unknown = (each.quality for each in stage.of(LegClosed))
+        assert (kept.lost, kept.bursts, kept.late, kept.remote_lost) == (7, 3, 1, -2)
+        assert (kept.jitter_ms, kept.jitter_max_ms, kept.remote_jitter_ms) == (1.26, 4.0, 2.35)
+        assert (kept.rtt_ms, kept.rtt_max_ms) == (30.13, 44.0)
+        assert (kept.playout_median_ms, kept.playout_ms) == (40, 80)
+        assert (kept.r_factor, kept.mos, kept.mos_worst) == (91.3, 4.38, 3.9)
+        assert (kept.remote_r_factor, kept.remote_mos) == (88.0, 4.3)
+        # Nobody told of none lost who told nothing.
+        assert unknown.remote_lost is unknown.mos is unknown.jitter_ms is unknown.rtt_ms is None
+
+    perform(tmp_path, scene)
+
+
+def test_a_line_that_becomes_bad_is_in_the_log(tmp_path: Path) -> None:
+    """With its figures and which way; nothing of who it is but the call's name."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        stage.answer(call)
+        await asyncio.sleep(0.02)
+        leg = stage.bridge.calls[call].leg
+        with capture_logs() as lines:
+            stage.bridge.on_media(
+                QualityDropped(
+                    leg=leg,
+                    direction="tx",
+                    mos=2.456,
+                    lost_percent=12.34,
+                    jitter_ms=None,
+                    rtt_ms=9.99,
+                )
+            )
+            stage.bridge.on_media(QualityRecovered(leg=leg, direction="tx", mos=4.2))
+        bad, good = (line for line in lines if "line" in str(line["event"]))
+        assert (bad["event"], bad["log_level"]) == ("line has become bad", "warning")
+        assert (bad["direction"], bad["mos"], bad["lost_percent"]) == ("tx", 2.46, 12.3)
+        assert (bad["jitter_ms"], bad["rtt_ms"]) == (None, 10.0)
+        assert (good["event"], good["mos"]) == ("line is good again", 4.2)
+        assert stage.bridge.counters["quality_dropped"] == 1
 
     perform(tmp_path, scene)

@@ -244,6 +244,33 @@ def test_damaged_lines_are_counted_and_cost_only_themselves(office: Office) -> N
     assert office.one(CallLeg).ended_at == at(60)
 
 
+def test_a_journal_of_an_older_version_is_read(office: Office) -> None:
+    """What it did not measure is not known; what a newer one measures besides is left out."""
+    first = office.recorder()
+    first.start()
+    with office.locked():
+        put(first, *call())
+        until(lambda: first.status().writing_to == "journal" and first.status().waiting >= 5)
+        office.stop(first)
+    older = (
+        b'"quality":{"packets_rx":3000,"packets_tx":3001,"lost":2,"late":0,"remote_lost":0,'
+        b'"concealed_frames":2,"jitter_ms":1.5,"rtt_ms":null,"talk_ms":9000,"playout_ms":80,'
+        b'"dtmf_method":"info","of_a_version_to_come":1}'
+    )
+    content = office.journal_path.read_bytes()
+    begin = content.index(b'"quality":{')
+    end = content.index(b"}", begin) + 1
+    office.journal_path.write_bytes(content[:begin] + older + content[end:])
+    second = office.recorder()
+    found = second.start()
+    assert (found.journalled >= 5, found.unreadable) == (True, 0)
+    leg = office.one(CallLeg)
+    assert (leg.packets_rx, leg.jitter_ms, leg.playout_ms, leg.dtmf_method) == (
+        (3000, 1.5, 80, "info")
+    )
+    assert leg.mos is leg.r_factor is leg.remote_mos is leg.bursts is None
+
+
 def test_one_record_at_fault_does_not_cost_the_others(office: Office) -> None:
     """What the database will never take, and what follows from it, is counted and said."""
     recorder = office.recorder()
