@@ -406,7 +406,9 @@ class Call:
         conference = self.bridge.conference_for(action.conference)
         if conference is None:
             self.bridge.settle_code(self, used=False)
-            self._tell(events.JoinAnswered(at=self._now(), outcome=events.JoinFailed()))
+            drains = self.bridge.drain.active
+            outcome = events.InMaintenance() if drains else events.JoinFailed()
+            self._tell(events.JoinAnswered(at=self._now(), outcome=outcome))
             return
         self.role = action.role
         conference.enter(self, action.role)

@@ -61,6 +61,7 @@ class RunningConference:
         call.conference = self
         wall = datetime.now(UTC)
         self._tell(events.Entered(at=self._now(), leg=call.leg, role=role, wall=wall))
+        self.bridge.drain.greet(self, call.leg)
 
     def leave(self, call: Call) -> None:
         """Take a call out that has left or is leaving."""
@@ -82,6 +83,14 @@ class RunningConference:
     def change(self, rules: ConferenceRules) -> None:
         """Apply changed rules while the conference runs."""
         self._tell(events.RulesChanged(at=self._now(), rules=rules))
+
+    def maintenance(
+        self, minutes: int | None, *, leg: int | None = None, everybody: bool = False
+    ) -> None:
+        """Tell hosts, one leg if it is a host's, or everybody that the bridge will stop."""
+        self._tell(
+            events.MaintenanceDue(at=self._now(), minutes=minutes, leg=leg, everybody=everybody)
+        )
 
     def end(self, reason: events.EndReason) -> None:
         """End it politely."""

@@ -80,6 +80,7 @@ async def serve(
         on_ready(bridge)
         leave_out_of_collections()
         bridge.failed.add_done_callback(lambda _why: ended.set())
+        bridge.drain.on_end = ended.set
         await ended.wait()
         log.info("bridge stops", calls=len(bridge.calls))
         await bridge.close_calls(impatient)

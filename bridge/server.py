@@ -26,6 +26,7 @@ from bridge import admission
 from bridge.calls import Call
 from bridge.conferences import RunningConference
 from bridge.dispatch import Dispatcher
+from bridge.drain import Drain
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
 from bridge.media.messages import EngineError, Heartbeat, LegClosed, Traced
 from bridge.media.ports import open_pair
@@ -121,6 +122,7 @@ class Bridge:
         self.failed: asyncio.Future[str] = loop.create_future()
         self.dispatcher = Dispatcher(self._delivery_failed)
         self.guesses = GuessLimits()
+        self.drain = Drain(self)
         self.stopping = False
         self._empty = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -328,11 +330,15 @@ class Bridge:
             self.directory.give_back(row)
 
     def conference_for(self, conference: int) -> RunningConference | None:
-        """Return the running conference, a new one where none runs; None where it is unknown."""
+        """Return the running conference, a new one where none runs.
+
+        Returns:
+            None for one that is unknown, or that may not start because the bridge drains.
+        """
         running = self.conferences.get(conference)
         if running is None:
             entry = self.directory.conference(conference)
-            if entry is None:
+            if entry is None or self.drain.active:
                 return None
             running = RunningConference(self, entry, next(self._numbers))
             self.conferences[conference] = running
@@ -342,6 +348,7 @@ class Bridge:
         """Drop a conference that is over."""
         if self.conferences.get(conference.entry.id) is conference:
             del self.conferences[conference.entry.id]
+            self.drain.look()
 
     def forget_call(self, call: Call) -> None:
         """Drop a call whose record is closed."""

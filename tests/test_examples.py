@@ -15,7 +15,7 @@ import pytest
 from cdr.tables import BridgeRun, ConferenceSession
 from tests.support.office import Office, new_folder
 
-NEED_A_BRIDGE = {("status",), ("trace",), ("trunk", "rejected"), ("trunk", "test")}
+NEED_A_BRIDGE = {("status",), ("drain",), ("trace",), ("trunk", "rejected"), ("trunk", "test")}
 """They speak to a running bridge; here they are understood, and say that none runs."""
 
 RUN_ON = {("serve",), ("demo",)}

@@ -42,6 +42,7 @@ async def status(bridge: Bridge) -> dict[str, Any]:
         "started_at": bridge.started_at.isoformat(),
         "uptime_s": round((datetime.now(UTC) - bridge.started_at).total_seconds()),
         "stopping": bridge.stopping,
+        "drain": bridge.drain.state(),
         "calls": len(bridge.calls),
         "conferences": len(bridge.conferences),
         "running_calls": [_call(call) for call in bridge.calls.values()],
@@ -123,6 +124,21 @@ async def examination(bridge: Bridge) -> list[dict[str, Any]]:
     now = await status(bridge)
     found = await asyncio.to_thread(doctor.examine, bridge.settings, now)
     return [dataclasses.asdict(finding) for finding in found]
+
+
+async def drain_begin(bridge: Bridge, seconds: float | None = None) -> dict[str, Any]:
+    """Let no new conference start, and end the bridge after the last one or the time limit."""
+    return {"pid": os.getpid(), **bridge.drain.begin(seconds)}
+
+
+async def drain_undo(bridge: Bridge) -> dict[str, Any]:
+    """Let conferences start again."""
+    return bridge.drain.undo()
+
+
+async def drain_state(bridge: Bridge) -> dict[str, Any]:
+    """Say whether the bridge drains, and what it still waits for."""
+    return bridge.drain.state()
 
 
 async def config_show(bridge: Bridge) -> list[dict[str, Any]]:
@@ -242,6 +258,9 @@ async def trace_list(bridge: Bridge) -> list[dict[str, Any]]:
 LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
     "config.show": config_show,
     "doctor": examination,
+    "drain.begin": drain_begin,
+    "drain.state": drain_state,
+    "drain.undo": drain_undo,
     "status": status,
     "trunk.rejected": trunk_rejected,
     "trunk.state": trunk_state,

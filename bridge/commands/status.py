@@ -44,9 +44,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             "calls": now["calls"],
             "conferences": now["conferences"],
             "tick": _tick(media["tick_ms"]),
-            "new calls": "refused, the media processes are full"
-            if media["overloaded"]
-            else f"taken up to {media['tick_share_limit']:.0%} of a tick",
+            "new calls": _new_calls(now),
             "lost by the bridge": media["lost_by_bridge"],
             "media process replaced": media["replaced"],
             "records go to": now["records"]["writing_to"],
@@ -98,6 +96,17 @@ def _process(process: dict[str, Any]) -> dict[str, Any]:
         "tick": _tick(process["tick_ms"]),
         "share": "-" if share is None else f"{share:.0%}",
     }
+
+
+def _new_calls(now: dict[str, Any]) -> str:
+    media, drain = now["media"], now["drain"]
+    if media["overloaded"]:
+        return "refused, the media processes are full"
+    if drain["draining"]:
+        left = drain["seconds_left"]
+        limit = "" if left is None else f", which ends in {left} s"
+        return f"for conferences that run only: the bridge drains{limit}"
+    return f"taken up to {media['tick_share_limit']:.0%} of a tick"
 
 
 def _ready(reasons: list[str]) -> str:

@@ -16,6 +16,7 @@ __all__ = ["REASONS", "unready"]
 REASONS: Final = {
     "starting": "the bridge has not opened its door yet",
     "stopping": "the bridge stops",
+    "draining": "the bridge drains: only conferences that run let anybody in",
     "sip": "the SIP thread is not running",
     "media": "no media process is there",
     "overload": "the media processes are full",
@@ -41,6 +42,7 @@ def unready(bridge: Bridge) -> list[str]:
     most_waiting = RECORDS_SHARE * bridge.settings.records.queue
     found = {
         "stopping": bridge.stopping or bridge.failed.done(),
+        "draining": bridge.drain.active and not bridge.stopping,
         "sip": not bridge.sip.running,
         "media": not any(post.process is not None for post in bridge.media.posts),
         "overload": bridge.media.overloaded,

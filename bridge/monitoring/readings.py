@@ -65,6 +65,11 @@ def _calls(bridge: Bridge) -> Iterator[Metric]:
     yield _gauge(
         "dialin_ready", "Whether the next call would be answered.", {"": not unready(bridge)}
     )
+    yield _gauge(
+        "dialin_draining",
+        "Whether no new conference may start, because the bridge is to stop.",
+        {"": bridge.drain.active},
+    )
     yield _counter("dialin_calls_offered", "Calls that came.", {"": counters["calls_offered"]})
     yield _counter(
         "dialin_calls_answered", "Calls that were answered.", {"": counters["calls_answered"]}

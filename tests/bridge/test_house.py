@@ -166,6 +166,7 @@ class Doorkeeper:
         self.calls: dict[int, object] = {}
         self.failed = asyncio.get_running_loop().create_future()
         self.ended: list[str] = []
+        self.drain = SimpleNamespace(on_end=None)
 
     async def close_calls(self, impatient: asyncio.Event) -> None:
         """Say goodbye until nobody has patience any longer."""

@@ -31,6 +31,10 @@ def _fail(stage: Stage) -> None:
     stage.bridge.fail("the SIP thread ended")
 
 
+def _drain(stage: Stage) -> None:
+    stage.bridge.drain.active = True
+
+
 def _lose_sip(stage: Stage) -> None:
     stage.sip.running = False
 
@@ -55,6 +59,7 @@ def _lose_records(stage: Stage) -> None:
     [
         (_stop, "stopping"),
         (_fail, "stopping"),
+        (_drain, "draining"),
         (_lose_sip, "sip"),
         (_lose_media, "media"),
         (_overload, "overload"),
