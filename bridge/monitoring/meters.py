@@ -20,7 +20,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from bridge.media.messages import DigitPressed, DtmfMethod, Heartbeat
+from bridge.media.messages import DigitPressed, Direction, DtmfMethod, Heartbeat
 from config.settings import LANGUAGES
 from dialplan.causes import Refusal
 
@@ -40,10 +40,11 @@ JITTER_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2)
 ROUND_TRIP_S: Final = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 """ITU-T G.114: up to 0.3 s, both ways, most people notice nothing; above 0.8 s it is too much."""
 
-CALL_S: Final = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400)
+MOS: Final = (1.0, 1.5, 2.0, 2.58, 3.1, 3.6, 4.03, 4.2, 4.34)
+"""From 2.58 on the scores of ITU-T G.107 Annex B for ratings R of 50, 60, 70, 80 and 90, but for
+4.2: below 3.6 many are dissatisfied, below 3.1 nearly all."""
 
-DIRECTIONS: Final = ("rx", "tx")
-"""From the leg into the bridge, and from the bridge to the leg, by what the leg reports."""
+CALL_S: Final = (10, 30, 60, 300, 900, 1800, 3600, 7200, 14400)
 
 _MS: Final = 1e-3
 
@@ -84,7 +85,10 @@ class Meters:
             "dialin_leg_lost_ratio", "Share of RTP packets that never came, by leg.", LOST
         )
         self._jitter = self._of_legs(
-            "dialin_leg_jitter_seconds", "Interarrival jitter at the end of a leg.", JITTER_S
+            "dialin_leg_jitter_seconds", "Interarrival jitter of a leg; its mean for rx.", JITTER_S
+        )
+        self._mos = self._of_legs(
+            "dialin_leg_mos", "Mean opinion score of a leg, estimated by ITU-T G.107.", MOS
         )
         self._round_trip = Histogram(
             "dialin_leg_round_trip_seconds",
@@ -103,8 +107,9 @@ class Meters:
         return made
 
     def _of_legs(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
+        """Make a histogram by direction: what is heard of a leg, what it reports to hear."""
         made = Histogram(name, about, ("direction",), buckets=buckets, registry=self.registry)
-        for direction in DIRECTIONS:
+        for direction in get_args(Direction):
             made.labels(direction)
         return made
 
@@ -137,7 +142,12 @@ class Meters:
         seen = statistics
         if seen.packets_rx:
             self._lost.labels("rx").observe(_share(seen.lost, seen.packets_rx + seen.lost))
-            self._jitter.labels("rx").observe(seen.jitter_ms * _MS)
+        if seen.jitter_ms_mean is not None:
+            self._jitter.labels("rx").observe(seen.jitter_ms_mean * _MS)
+        if seen.mos is not None:
+            self._mos.labels("rx").observe(seen.mos)
+        if seen.remote_mos is not None:
+            self._mos.labels("tx").observe(seen.remote_mos)
         if seen.remote_jitter_ms is not None:
             self._lost.labels("tx").observe(_share(seen.remote_lost, seen.packets_tx))
             self._jitter.labels("tx").observe(seen.remote_jitter_ms * _MS)

@@ -61,7 +61,7 @@ def test_a_call_is_seen_while_it_lasts_and_when_it_is_over(bridge: BridgeUnderTe
     now = metrics(bridge)
     assert now["dialin_calls", ()] == 0
     assert now["dialin_call_seconds_count", ()] == 2
-    for name in ("dialin_leg_lost_ratio", "dialin_leg_jitter_seconds"):
+    for name in ("dialin_leg_lost_ratio", "dialin_leg_jitter_seconds", "dialin_leg_mos"):
         assert now[f"{name}_count", ("rx",)] == 2
     assert now["dialin_leg_lost_ratio_bucket", ("rx", "0.05")] == 2
     assert bridge.private.isdisjoint(word for _, labels in now for word in labels)

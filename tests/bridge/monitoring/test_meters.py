@@ -68,7 +68,10 @@ def test_quality_of_a_leg_goes_into_its_bins_by_direction() -> None:
         packets_rx=990,
         packets_tx=1000,
         lost=10,
-        jitter_ms=3.0,
+        jitter_ms=40.0,
+        jitter_ms_mean=3.0,
+        mos=4.1,
+        remote_mos=3.0,
         rtt_ms=180.0,
         remote_lost=40,
         remote_jitter_ms=15.0,
@@ -84,6 +87,10 @@ def test_quality_of_a_leg_goes_into_its_bins_by_direction() -> None:
     assert value(meters, jitter, le="0.005", **rx) == 1
     assert value(meters, jitter, le="0.01", **tx) == 0
     assert value(meters, jitter, le="0.02", **tx) == 1
+    assert value(meters, "dialin_leg_mos_bucket", le="4.03", **rx) == 0
+    assert value(meters, "dialin_leg_mos_bucket", le="4.2", **rx) == 1
+    assert value(meters, "dialin_leg_mos_bucket", le="2.58", **tx) == 0
+    assert value(meters, "dialin_leg_mos_bucket", le="3.1", **tx) == 1
     assert value(meters, "dialin_leg_round_trip_seconds_bucket", le="0.2") == 1
     assert value(meters, "dialin_call_seconds_bucket", le="60.0") == 0
     assert value(meters, "dialin_call_seconds_bucket", le="300.0") == 1
@@ -94,9 +101,9 @@ def test_a_leg_without_media_says_nothing_of_quality() -> None:
     meters = Meters()
     meters.call_ended(2.0, LegStatistics(leg=1))
     assert value(meters, "dialin_call_seconds_count") == 1
-    for name in ("dialin_leg_lost_ratio_count", "dialin_leg_jitter_seconds_count"):
+    for name in ("lost_ratio_count", "jitter_seconds_count", "mos_count"):
         for direction in ("rx", "tx"):
-            assert value(meters, name, direction=direction) == 0
+            assert value(meters, f"dialin_leg_{name}", direction=direction) == 0
     assert value(meters, "dialin_leg_round_trip_seconds_count") == 0
 
 
