@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from tests.bench import (
     calls,
     delay,
+    draining,
     faults,
     largest,
     legs,
@@ -99,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     seven.add_argument("--band", choices=quality.BANDS, help="one of them alone (both)")
     eight = command("delay", delay)
     eight.add_argument("--seconds", type=_whole(15, 600), default=20, help="measured (20)")
+    nine = command("drain", draining)
+    nine.add_argument("--calls", type=_whole(2, 1000), default=100, help="when it begins (100)")
     return parser
 
 
@@ -131,6 +134,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
             result = quality.measure((options.band,) if options.band else tuple(quality.BANDS))
         case "delay":
             result = delay.measure(options.seconds)
+        case "drain":
+            result = draining.measure(options.calls)
         case "soak":
             result = soak.measure(options.minutes, options.legs)
         case "faults":

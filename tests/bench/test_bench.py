@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bench import calls, floor, largest, legs, phones
+from tests.bench import calls, draining, floor, largest, legs, phones
 from tests.bench.__main__ import main
 from tests.bench.codings import CODINGS
 from tests.bench.programs import LoadProgram
@@ -106,6 +106,7 @@ def programs_of(mark: str) -> set[str]:
         ("phones", ["--phones", "--legs", "doctor"]),
         ("faults", ["--legs", "--rooms", "--kills", "--cases", "machine_stall_ms"]),
         ("soak", ["--minutes", "--legs", "memory_mb"]),
+        ("drain", ["--calls", "back_in"]),
     ],
 )
 def test_help_says_what_is_measured(lock: Path, command: str, options: list[str]) -> None:
@@ -120,7 +121,7 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     result = bench(lock, "lags")
     assert result.returncode == 2
     assert (
-        "lags: legs, profile, calls, phones, talkoff, quality, delay, faults or soak"
+        "lags: legs, profile, calls, phones, talkoff, quality, delay, faults, soak or drain"
         in result.stderr
     )
 
@@ -195,6 +196,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "LEAST_STAY_S", 3.5)
     monkeypatch.setattr(phones, "SPARE", 1)
     monkeypatch.setattr(phones, "BEYOND", 1)
+    monkeypatch.setattr(draining, "GOES_ON_S", 0.5)
 
 
 @pytest.mark.parametrize("sockets", ["own", "shared"])
@@ -399,3 +401,12 @@ def test_phones_above_the_limit_are_refused_and_explained(brief: None) -> None:
     assert "refused for want of room: 1" in found["beyond"]["doctor"]["text"]
     assert "sip.max_tcp" in found["beyond"]["doctor"]["advice"]
     assert found["legs"]["live"] == found["legs"]["heard"] == 1
+
+
+def test_a_drain_is_judged_by_who_is_cut_and_who_gets_back(brief: None) -> None:
+    """Three calls stay up, one of them drops out and returns, and the bridge ends by itself."""
+    found = draining.measure(3)
+    assert found["ok"], found
+    assert (found["calls"], found["cut"], found["other_started"]) == (3, 0, 0)
+    assert found["back_in"]
+    assert found["exit_code"] == found["drain_exit_code"] == 0
