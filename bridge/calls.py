@@ -40,7 +40,8 @@ from bridge.media.messages import (
 )
 from bridge.media.messages import Place as PlaceLeg
 from bridge.media.messages import Play as PlayClips
-from bridge.port_sharing import SharedPlace
+from bridge.media.place_messages import PlaceAdded
+from bridge.media_place import PLACE_TIMER, MediaPlace
 from bridge.sip.errors import NotRunningError
 from bridge.timers import Timers
 from cdr.records import new_id
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from bridge.conferences import RunningConference
     from bridge.media.messages import Event as MediaEvent
     from bridge.media.ports import MediaPair
+    from bridge.port_sharing import SharedPlace
     from bridge.server import Bridge
     from bridge.sip.messages import CallEnded, IncomingCall, NegotiatedMedia
     from dialplan.store import NumberEntry
@@ -113,7 +115,9 @@ class Call:
         self.statistics = LegStatistics(leg=leg)
         self.codec: str | None = None
         self.language = number.info.language
-        self._sockets = sockets
+        trunk = bridge.directory.trunk(incoming.trunk)
+        shares = trunk is not None and trunk.media == "shared" and incoming.media_source is None
+        self.media_place = MediaPlace(self, sockets, shares=shares)
         self._opened = False
         self._confirmed = False
         self._leaving = False
@@ -164,36 +168,37 @@ class Call:
             rx=media.rx and not media.on_hold,
         )
         if self._opened:
-            self._follow(description.remote_rtp)
+            self.media_place.follow(description.remote_rtp)
             self.bridge.media.send(ChangeLeg(leg=self.leg, media=description))
             self._log.debug("media changed", codec=media.codec, hold=media.on_hold)
             return
         self._opened = True
-        self._follow(description.remote_rtp)
-        shared = self._sockets.index if isinstance(self._sockets, SharedPlace) else None
+        self.media_place.follow(description.remote_rtp)
         opening = OpenLeg(
             leg=self.leg,
             media=description,
             ssrc=secrets.randbelow(2**32 - 1) + 1,
             cname=secrets.token_urlsafe(CNAME_OCTETS),
-            shared_port=shared,
+            shared_port=self.media_place.shared_port,
         )
-        self.bridge.media.open_leg(opening, self._sockets)
+        self.bridge.media.open_leg(opening, self.media_place.place)
         early, self._early = self._early, {}
         for play in early.values():
             self.bridge.media.send(play)
 
-    def _follow(self, remote: tuple[str, int] | None) -> None:
-        """Keep account of where a leg on a shared port is heard from."""
-        place = self._sockets
-        if isinstance(place, SharedPlace) and remote is not None and not place.move(remote):
-            # Only a carrier that gives two calls one port does that, and then it is one sound.
-            self.bridge.count("shared_pair_taken")
-            self._log.warning("media moved to where another leg's comes from")
+    @property
+    def talks(self) -> bool:
+        """The call is up, and on hold at neither end."""
+        return self._confirmed and not self.on_hold and self.ended is None and not self._leaving
+
+    def start_timer(self, name: str, seconds: float) -> None:
+        """Start one of our own timers, whose names have a colon."""
+        self._timers.start(name, seconds)
 
     def confirmed(self) -> None:
         """Note the ACK: the way to the caller is cut through."""
         self._confirmed = True
+        self.media_place.go_on()
         self._tell(events.MediaStarted(at=self._now()))
 
     def digit_by_info(self, digit: str, duration_ms: int) -> None:
@@ -220,7 +225,7 @@ class Call:
             self.statistics = self.bridge.media.closing(self.leg)
             self._timers.start(CLOSE_TIMER, CLOSE_WAIT_S)
             return
-        self._sockets.close()
+        self.media_place.close()
         self._close()
 
     def close_politely(self, reason: events.CloseReason) -> None:
@@ -264,6 +269,9 @@ class Call:
                 self.bridge.talking(self, talking=talking)
             case SourceLatched(own_sdp=own_sdp):
                 self._log.debug("media source latched", own_sdp=own_sdp)
+                self.media_place.latched(own_sdp=own_sdp)
+            case PlaceAdded(heard=heard):
+                self.media_place.heard(heard=heard)
             case LegClosed(statistics=statistics):
                 self.statistics = statistics
                 self._close()
@@ -351,6 +359,8 @@ class Call:
             self._close()
         elif name == HANGUP_TIMER:
             self.bridge.sip_silent(self)
+        elif name == PLACE_TIMER:
+            self.media_place.left()
         else:
             self._tell(events.TimerFired(at=self._now(), timer=name))
 

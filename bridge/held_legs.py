@@ -31,6 +31,7 @@ from bridge.media.messages import (
     StopPlay,
 )
 from bridge.media.page import Records
+from bridge.media.place_messages import AddPlace
 from bridge.media.ports import MediaPair
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class HeldLeg:
     Args:
         opened: how it was opened, and what was negotiated last.
         sockets: its own, or its place on a shared port.
+        second: where it is heard too, while its media moves.
         post: the post whose process has it.
         moves_to: the post that it is on its way to.
         record: where it stood, `None` where no process has had it.
@@ -81,6 +83,7 @@ class HeldLeg:
     opened: OpenLeg
     sockets: MediaPair | SharedPlace
     post: Post
+    second: MediaPair | SharedPlace | None = None
     moves_to: Post | None = None
     record: np.void | None = None
     at: float = 0.0
@@ -111,9 +114,26 @@ class HeldLeg:
             DescriptorsExhausted: this process may not open more files.
             OSError: the kernel does not allow it.
         """
-        if self.opened.shared_port is not None and not isinstance(self.sockets, MediaPair):
-            self.sockets.part(self.opened.media.remote_rtcp)
-            self.opened = msgspec.structs.replace(self.opened, shared_port=None)
+        for place in (self.sockets, self.second):
+            if place is not None and not isinstance(place, MediaPair):
+                place.part(self.opened.media.remote_rtcp)
+        self.opened = msgspec.structs.replace(self.opened, shared_port=_port(self.sockets))
+
+    def adding(self) -> AddPlace:
+        """Return what has a process hear the leg at its second place."""
+        return AddPlace(leg=self.leg, shared_port=_port(self.second))
+
+    def take_second(self) -> None:
+        """Let the second place be the one that the leg is sent to from."""
+        if self.second is not None:
+            self.sockets, self.second = self.second, self.sockets
+            self.opened = msgspec.structs.replace(self.opened, shared_port=_port(self.sockets))
+
+    def close(self) -> None:
+        """Close its sockets, and give its places on shared ports back."""
+        self.sockets.close()
+        if self.second is not None:
+            self.second.close()
 
     def remember(self, command: Command) -> bool:
         """Keep what another process would have to know.
@@ -253,3 +273,8 @@ def _worst(
     if before is None or now is None:
         return now if before is None else before
     return choose(before, now)
+
+
+def _port(place: MediaPair | SharedPlace | None) -> int | None:
+    """Return the shared port of a place that has no sockets of its own."""
+    return None if place is None or isinstance(place, MediaPair) or place.own else place.index

@@ -42,6 +42,7 @@ from bridge.sip.messages import (
     MediaNegotiated,
     ProbeAnswered,
     RegistrationChanged,
+    ReofferAnswered,
     SipEvent,
 )
 from dialplan.call_flow import CallFlow
@@ -157,6 +158,8 @@ class Bridge:
         match event:
             case MediaNegotiated(media=media):
                 call.negotiated(media)
+            case ReofferAnswered():
+                call.media_place.answered(event)
             case CallConfirmed():
                 call.confirmed()
             case DigitByInfo(digit=digit, duration_ms=duration_ms):
@@ -189,8 +192,7 @@ class Bridge:
         self.legs[call.leg] = call
         self.records.leg_opened(call)
         self.traces.call_begun(call)
-        codecs = CODECS[self.settings.media.wideband]
-        self.sip.accept(call.call, LocalMedia(sockets.port, codecs=codecs))
+        self.sip.accept(call.call, self.local_media(sockets.port))
         call.begin()
 
     def _sockets_for(self, incoming: IncomingCall) -> MediaPair | SharedPlace:
@@ -209,9 +211,7 @@ class Bridge:
             if place is not None:
                 return place
             self.counters["shared_ports_full"] += 1
-        media = self.settings.media
-        ip = media.bind_ip or self.settings.sip.bind_ip
-        return open_pair(ip, media.rtp_ports.low, media.rtp_ports.high)
+        return self.open_pair()
 
     def _refuse(self, incoming: IncomingCall, verdict: admission.Refused) -> None:
         self.counters[f"refused_{verdict.reason}"] += 1
@@ -264,6 +264,22 @@ class Bridge:
             )
 
     # -- what calls and conferences need --------------------------------------------------------
+
+    def open_pair(self) -> MediaPair:
+        """Open media sockets for one leg.
+
+        Raises:
+            PortsExhausted: no pair is free.
+            DescriptorsExhausted: the process may not open more files.
+            OSError: the address is not one of this machine.
+        """
+        media = self.settings.media
+        ip = media.bind_ip or self.settings.sip.bind_ip
+        return open_pair(ip, media.rtp_ports.low, media.rtp_ports.high)
+
+    def local_media(self, port: int) -> LocalMedia:
+        """Return our half of a session description."""
+        return LocalMedia(port, codecs=CODECS[self.settings.media.wideband])
 
     def next_play(self) -> int:
         """Return a number for a play, never used twice."""

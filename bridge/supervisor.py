@@ -58,6 +58,7 @@ from bridge.media.tap_ring import TapRing
 from bridge.media_process import LOOK_S, MediaProcess
 from bridge.port_sharing import PortSharing, SharedPlace
 from bridge.posts import TICK_MS, Busy, Post, least_loaded
+from bridge.second_places import SecondPlaces
 from bridge.tapping import Tapping
 
 __all__ = ["HANG_S", "MediaSupervisor", "default_processes"]
@@ -130,6 +131,7 @@ class MediaSupervisor:
         self._tapping = Tapping(self._posts)
         self._spares: list[MediaProcess] = []
         self._legs: dict[int, HeldLeg] = {}
+        self.places = SecondPlaces(self._legs)
         self._all_ready = asyncio.Event()
         self._quick_deaths = 0
         self._stopping = False
@@ -173,7 +175,7 @@ class MediaSupervisor:
             post.process = None
         await asyncio.gather(*(process.stop() for process in processes))
         for held in self._legs.values():
-            held.sockets.close()
+            held.close()
         self._legs.clear()
         self._tapping.close()
         if self._sharing is not None:
@@ -224,11 +226,12 @@ class MediaSupervisor:
 
     # -- commands -------------------------------------------------------------------------------
 
-    def reserve(self, remote: Source) -> SharedPlace | None:
+    def reserve(self, remote: Source, leg: int | None = None) -> SharedPlace | None:
         """Find a place on a shared port for a leg.
 
         Args:
             remote: where its media will come from.
+            leg: one that is open already: the place is in the process that has it.
 
         Returns:
             Its place, to be closed with the leg; None where there is none.
@@ -239,7 +242,8 @@ class MediaSupervisor:
         """
         if self._sharing is None:
             return None
-        post = least_loaded(self._posts)
+        held = self._legs.get(leg) if leg is not None else None
+        post = least_loaded(self._posts) if held is None else held.moves_to or held.post
         fresh = not self._sharing.has(post.number)
         ports = self._sharing.of(post.number)
         if fresh:
@@ -443,7 +447,7 @@ class MediaSupervisor:
 
     def _forget(self, held: HeldLeg) -> None:
         del self._legs[held.leg]
-        held.sockets.close()
+        held.close()
         (held.moves_to or held.post).legs.discard(held.leg)
         if held.place is not None and held.place.room is not None:
             self._change_room(held, held.place.room, None)
@@ -541,6 +545,7 @@ class MediaSupervisor:
             descriptors = tuple(chain.from_iterable(held.descriptors for held in some))
             process.send(OpenLegs(legs=[held.handed() for held in some]), descriptors)
         for held in legs:
+            self.places.hear(held)
             for command in held.waiting:
                 process.send(command)
             held.waiting.clear()

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from bridge.media.messages import ChangeLeg, LegMedia, OpenLeg, Place
-from bridge.media.ports import open_shared
-from bridge.port_sharing import PortSharing, SharedPorts
+from bridge.media.place_messages import PlaceAdded
+from bridge.media.ports import open_pair, open_shared
+from bridge.port_sharing import PortSharing, SharedPlace, SharedPorts
 from bridge.sip.messages import MediaNegotiated
 from dialplan import store
 from tests.bridge.test_supervisor import House, Phone, follows, loud, perform
@@ -94,6 +95,51 @@ def test_a_leg_leaves_its_shared_port_for_another_process_unheard() -> None:
         assert one.socket.getsockname() == one.address
 
     perform(scene, processes=2)
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["asked", "agreed"])
+@pytest.mark.parametrize("what", ["death", "another process"])
+def test_a_leg_on_its_way_to_a_shared_port_goes_on_in_another_process(
+    what: str, *, taken: bool
+) -> None:
+    """Both places are heard there too, and the one in force is sent from."""
+
+    async def scene(house: House) -> None:
+        share(house, 1)
+        one, two = house.phone(), house.phone()
+        port = open_leg(house, 2, two)
+        supervisor = house.supervisor
+        pair = open_pair("127.0.0.1", LOW, HIGH)
+        media = LegMedia(codec="PCMU", payload_type=0, remote_rtp=one.address)
+        supervisor.open_leg(OpenLeg(leg=1, media=media, ssrc=1, cname="test"), pair)
+        place = supervisor.reserve(one.address, 1)
+        assert place is not None
+        supervisor.places.add(1, place)
+        await house.until(lambda: house.heard(PlaceAdded))
+        if taken:
+            supervisor.places.take(1)
+        for leg in (2, 1):
+            supervisor.send(Place(leg=leg, room=9))
+        if what == "death":
+            house.kill(post=supervisor._legs[1].post.number)
+            await house.until(lambda: supervisor.replaced == 1)
+        await house.until(lambda: len(house.heard(PlaceAdded)) == 2)
+        assert all(event.heard for event in house.heard(PlaceAdded))
+        for to in (pair.port, place.port):
+            assert await talk(one, to, two) > 20
+        assert await talk(two, port, one) > 20
+        one.socket.settimeout(1.0)
+        assert one.socket.recvfrom(2000)[1][1] == (place.port if taken else pair.port)
+        one.socket.settimeout(0.0)
+        supervisor.places.drop(1)
+        left = pair if taken else place
+        assert isinstance(left, SharedPlace) or left.rtp.fileno() < 0
+        one.drain()
+        assert await talk(one, place.port if taken else pair.port, two) > 20
+        assert await talk(two, port, one) > 20
+        assert house.failures == []
+
+    perform(scene, processes=1 if what == "death" else 2)
 
 
 def test_places_come_back_when_their_legs_are_closed() -> None:

@@ -28,6 +28,7 @@ from bridge.media.messages import (
     Play,
     PlayFinished,
 )
+from bridge.media.place_messages import AddPlace, DropPlace, TakePlace
 from bridge.media.ports import MediaPair
 from bridge.port_sharing import SharedPlace, SharedPorts
 from bridge.posts import Busy, Post
@@ -79,6 +80,10 @@ class FakeSip:
         """Keep the BYE."""
         self.said.append(("hangup", call, q850, text))
 
+    def reoffer(self, call: int, media: LocalMedia) -> None:
+        """Keep the offer."""
+        self.said.append(("reoffer", call, media.rtp_port))
+
     def probe(self, call: int) -> None:
         """Keep the question."""
         self.said.append(("probe", call))
@@ -114,6 +119,8 @@ class FakeMedia:
     def __init__(self) -> None:
         self.sent: list[Command] = []
         self.pairs: dict[int, MediaPair | SharedPlace] = {}
+        self.seconds: dict[int, MediaPair | SharedPlace] = {}
+        self.places = self
         self.shared: SharedPorts | None = None
         self.heartbeat: Heartbeat | None = None
         self.overloaded = False
@@ -123,7 +130,7 @@ class FakeMedia:
         self.replaced = 0
         self.spares: list[int] = []
 
-    def reserve(self, remote: tuple[str, int]) -> SharedPlace | None:
+    def reserve(self, remote: tuple[str, int], _leg: int | None = None) -> SharedPlace | None:
         """Find a place on a shared port, where a test has some."""
         return self.shared.reserve(remote) if self.shared is not None else None
 
@@ -131,6 +138,21 @@ class FakeMedia:
         """Keep the leg and its sockets."""
         self.sent.append(command)
         self.pairs[command.leg] = sockets
+
+    def add(self, leg: int, place: MediaPair | SharedPlace) -> None:
+        """Keep the second place."""
+        self.sent.append(AddPlace(leg=leg, shared_port=getattr(place, "index", None)))
+        self.seconds[leg] = place
+
+    def take(self, leg: int) -> None:
+        """Let places change their roles."""
+        self.sent.append(TakePlace(leg=leg))
+        self.pairs[leg], self.seconds[leg] = self.seconds[leg], self.pairs[leg]
+
+    def drop(self, leg: int) -> None:
+        """Close the second place."""
+        self.sent.append(DropPlace(leg=leg))
+        self.seconds.pop(leg).close()
 
     def send(self, command: Command) -> None:
         """Keep the command."""
@@ -324,10 +346,10 @@ class Stage:
 
     def close(self) -> None:
         """Strike the stage."""
-        for pair in self.media.pairs.values():
+        for pair in (*self.media.pairs.values(), *self.media.seconds.values()):
             pair.close()
         for call in self.bridge.calls.values():
-            call._sockets.close()
+            call.media_place.close()
             call._timers.stop_all()
         self.bridge.vault.close()
 
