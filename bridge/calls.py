@@ -340,12 +340,35 @@ class Call:
             return
         self._music = self.bridge.next_play()
         self.bridge.media.send(
-            PlayClips(play=self._music, clips=self.bridge.music_clips(), leg=self.leg, loop=True)
+            PlayClips(
+                play=self._music,
+                clips=self.bridge.music_clips(),
+                leg=self.leg,
+                loop=True,
+                mode="mix",  # who is alone in a room hears it there
+            )
         )
 
-    def place(self, room: int | None, *, speaks: bool, hears: bool) -> None:
+    def place(
+        self,
+        room: int | None,
+        *,
+        speaks: bool,
+        hears: bool,
+        group: int = 0,
+        whispers_to: int | None = None,
+    ) -> None:
         """Put the leg into a room of the mixer, or alone."""
-        self.bridge.media.send(PlaceLeg(leg=self.leg, room=room, speaks=speaks, hears=hears))
+        self.bridge.media.send(
+            PlaceLeg(
+                leg=self.leg,
+                room=room,
+                speaks=speaks,
+                hears=hears,
+                group=group,
+                whispers_to=whispers_to,
+            )
+        )
 
     # -- the flow -------------------------------------------------------------------------------
 

@@ -59,8 +59,16 @@ class RunningConference:
         """Ask the conference to let a call in."""
         self.calls[call.leg] = call
         call.conference = self
-        wall = datetime.now(UTC)
-        self._tell(events.Entered(at=self._now(), leg=call.leg, role=role, wall=wall))
+        self._tell(
+            events.Entered(
+                at=self._now(),
+                leg=call.leg,
+                role=role,
+                wall=datetime.now(UTC),
+                caller=call.caller_key,
+                pin=role if call.code is None else f"code:{call.code}",
+            )
+        )
         self.bridge.drain.greet(self, call.leg)
 
     def leave(self, call: Call) -> None:
@@ -72,6 +80,11 @@ class RunningConference:
     def digit(self, call: Call, at: float, digit: str) -> None:
         """Hand a key press on."""
         self._tell(events.LegDigit(at=self._now(at), leg=call.leg, digit=digit))
+
+    def speaking(self, call: Call, *, talking: bool) -> None:
+        """Note that somebody's speech has begun or ended, heard by the others or not."""
+        (self.talkers.add if talking else self.talkers.discard)(call.leg)
+        self._tell(events.Speaking(at=self._now(), leg=call.leg, talking=talking))
 
     def prompt_done(self, call: Call, at: float, play: int) -> None:
         """Note that something said to a leg is over."""
@@ -137,6 +150,10 @@ class RunningConference:
                 self._answer(leg, outcome)
             case actions.Place():
                 self._place(action)
+            case actions.CheckHostPin():
+                self._check_host_pin(action)
+            case actions.RoleChanged():
+                self._role_changed(action)
             case actions.Say() | actions.StopSay() | actions.Music():
                 self._tell_leg(action)
             case actions.Chime(sound=sound):
@@ -181,7 +198,13 @@ class RunningConference:
         call = self.calls.get(action.leg)
         if call is None:
             return
-        call.place(self.room if action.in_room else None, speaks=action.speaks, hears=action.hears)
+        call.place(
+            self.room if action.in_room else None,
+            speaks=action.speaks,
+            hears=action.hears,
+            group=action.group,
+            whispers_to=action.whispers_to,
+        )
         if action.in_room and action.leg not in self.placed:
             self.placed.add(action.leg)
             self.peak = max(self.peak, len(self.placed))
@@ -189,6 +212,26 @@ class RunningConference:
             self._log.info("leg joined", call=call.uid, role=call.role, count=len(self.placed))
         elif not action.in_room:
             self.placed.discard(action.leg)
+
+    def _check_host_pin(self, action: actions.CheckHostPin) -> None:
+        call = self.calls.get(action.leg)
+        if call is None:
+            return
+        outcome, delay_s = self.bridge.check_host_pin(call, self.entry.id, action.pin)
+        leg, query = action.leg, action.query
+
+        def answer() -> None:
+            checked = events.HostPinChecked(at=self._now(), leg=leg, query=query, outcome=outcome)
+            self._tell(checked)
+
+        self.bridge.loop.call_later(delay_s, answer)
+
+    def _role_changed(self, action: actions.RoleChanged) -> None:
+        call = self.calls.get(action.leg)
+        if call is not None:
+            call.role = "host"
+            self.bridge.records.leg_promoted(call)
+            self._log.info("role changed", call=call.uid, role="host", by=action.how)
 
     def _chime(self, sound: str) -> None:
         clips = self.bridge.tone_clips(sound)

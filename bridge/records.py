@@ -18,6 +18,7 @@ from cdr.records import (
     LegAdmitted,
     LegClosed,
     LegOpened,
+    LegPromoted,
     LegQuality,
     SessionClosed,
     SessionOpened,
@@ -71,6 +72,10 @@ class Records:
         self._recorder.put(
             LegAdmitted(leg=call.id, at=_now(), session=conference.id, role=call.role or "guest")
         )
+
+    def leg_promoted(self, call: Call) -> None:
+        """Write that somebody has become host."""
+        self._recorder.put(LegPromoted(leg=call.id, at=_now()))
 
     def leg_closed(self, call: Call) -> None:
         """Write that a call is over, and how it was."""

@@ -46,7 +46,7 @@ from bridge.sip.messages import (
     SipEvent,
 )
 from dialplan.call_flow import CallFlow
-from dialplan.events import PinFound, PinResult, PinThrottled
+from dialplan.events import HostPinOutcome, PinFound, PinResult, PinThrottled
 from dialplan.guesses import GuessLimits, Throttle
 
 if TYPE_CHECKING:
@@ -335,6 +335,32 @@ class Bridge:
             self.guesses.failed(now, *source)
         return result, verdict.delay_s
 
+    def check_host_pin(self, call: Call, conference: int, pin: str) -> tuple[HostPinOutcome, float]:
+        """Say whether a PIN makes its holder host of a conference, under the guess limits.
+
+        Args:
+            call: who asks, from inside.
+            conference: its id.
+            pin: the digits, check-valid.
+
+        Returns:
+            What it is, and the delay that the limits ask for [s].
+        """
+        now = time.monotonic()
+        source = (call.caller_key, call.number.info.number, call.trunk)
+        verdict = self.guesses.verdict(now, *source)
+        if isinstance(verdict, Throttle):
+            return "wrong", verdict.delay_s
+        result = self.directory.find_pin(self.vault.pin_hash(pin))
+        if isinstance(result, PinFound) and (result.conference, result.role) == (
+            conference,
+            "host",
+        ):
+            self.guesses.succeeded(now, *source)
+            return "right", verdict.delay_s
+        self.guesses.failed(now, *source)
+        return "wrong", verdict.delay_s
+
     def settle_code(self, call: Call, *, used: bool) -> None:
         """Use a call's single-use code up for good where it let the call in; else give it back."""
         row, call.code = call.code, None
@@ -386,8 +412,7 @@ class Bridge:
     def talking(self, call: Call, *, talking: bool) -> None:
         """Note who speaks, for whoever watches."""
         if call.conference is not None:
-            change = call.conference.talkers.add if talking else call.conference.talkers.discard
-            change(call.leg)
+            call.conference.speaking(call, talking=talking)
 
     def count(self, what: str) -> None:
         """Count an odd outcome."""

@@ -15,6 +15,7 @@ from cdr.records import (
     LegAdmitted,
     LegClosed,
     LegOpened,
+    LegPromoted,
     Record,
     SessionClosed,
     SessionOpened,
@@ -88,6 +89,8 @@ def apply(  # noqa: C901 - one arm a record
     match record:
         case LegOpened():
             _open_leg(session, vault, run, record)
+        case LegPromoted():
+            return _promote_leg(session, record)
         case LegAdmitted():
             return _admit_leg(session, record)
         case LegClosed():
@@ -166,6 +169,15 @@ def _admit_leg(session: Session, record: LegAdmitted) -> bool:
     row.admitted_at = record.at
     row.session_id = record.session
     row.role = record.role
+    session.flush()
+    return True
+
+
+def _promote_leg(session: Session, record: LegPromoted) -> bool:
+    row = session.get(CallLeg, record.leg)
+    if row is None:
+        return False
+    row.role = "host"
     session.flush()
     return True
 

@@ -10,6 +10,7 @@ record              sent when
 =================== =============================================================================
 LegOpened           a call is answered (200 sent)
 LegAdmitted         its PIN let it into a conference
+LegPromoted         it has become host in mid-call
 LegClosed           it is over; exactly once for each ``LegOpened``
 SessionOpened       the first leg came into a conference; before that leg's ``LegAdmitted``
 SessionClosed       the conference is over; after its legs' ``LegClosed`` or not, either is fine
@@ -31,6 +32,7 @@ __all__ = [
     "LegAdmitted",
     "LegClosed",
     "LegOpened",
+    "LegPromoted",
     "LegQuality",
     "Record",
     "SessionClosed",
@@ -155,6 +157,13 @@ class LegAdmitted(Struct, frozen=True, tag=True):
     role: str
 
 
+class LegPromoted(Struct, frozen=True, tag=True):
+    """A leg has become host in mid-call."""
+
+    leg: uuid.UUID
+    at: datetime
+
+
 class LegClosed(Struct, frozen=True, tag=True):
     """A call is over.
 
@@ -237,4 +246,12 @@ class AttemptRefused(Struct, frozen=True, tag=True):
         return f"AttemptRefused(reason={self.reason!r}, sip_status={self.sip_status!r})"
 
 
-Record = LegOpened | LegAdmitted | LegClosed | SessionOpened | SessionClosed | AttemptRefused
+Record = (
+    LegOpened
+    | LegAdmitted
+    | LegPromoted
+    | LegClosed
+    | SessionOpened
+    | SessionClosed
+    | AttemptRefused
+)

@@ -34,6 +34,14 @@ action          the shell
 Answer          sends the leg's flow `JoinAnswered`; on a refusal the conference has forgotten it
 Place           puts the leg in the conference's media room with these masks, or alone
                 (`in_room` false: waiting, neither speaks nor hears); records the change
+Volume          changes how loud the leg hears the room
+RecordName      records what the leg says from now on, as its name, until `StopName` or the
+                longest name; answers `NameRecorded`, once
+StopName        ends that recording
+CheckHostPin    looks the PIN up under the guess limits, answers `HostPinChecked`
+DialOut         calls a number for a host, as far as an administrator allows it; answers
+                `DialOutEnded` unless whoever was called comes in
+RoleChanged     writes the change down
 Say             renders the phrases in the language of that leg's number and plays them to that
                 leg alone, "replace"; answers `LegPromptDone`. One at a time for a leg
 StopSay         stops it
@@ -59,9 +67,11 @@ from dialplan.rules import Role
 __all__ = [
     "Answer",
     "CallAction",
+    "CheckHostPin",
     "CheckPin",
     "Chime",
     "ConferenceAction",
+    "DialOut",
     "EndCause",
     "EndLeg",
     "HangUp",
@@ -71,17 +81,26 @@ __all__ = [
     "PassDigit",
     "Place",
     "Play",
+    "Promotion",
+    "RecordName",
     "RecordRefusal",
     "Refusal",
+    "RoleChanged",
     "Say",
     "SessionEnd",
     "SessionEnded",
     "SessionStarted",
     "StartTimer",
+    "StopName",
     "StopPlay",
     "StopSay",
     "StopTimer",
+    "Volume",
 ]
+
+
+Promotion = Literal["pin", "host", "administrator"]
+"""By what somebody becomes host."""
 
 
 # --- both --------------------------------------------------------------------------------------
@@ -225,12 +244,74 @@ class Place(Struct, frozen=True):
         in_room: In the conference's room, or alone.
         speaks: Whether the others hear it.
         hears: Whether it hears the others.
+        group: Breakout room, 0 for the main room.
+        whispers_to: The one leg that hears it in place of the others.
     """
 
     leg: int
     in_room: bool
     speaks: bool
     hears: bool
+    group: int = 0
+    whispers_to: int | None = None
+
+
+class Volume(Struct, frozen=True):
+    """Change how loud a leg hears the room, dB against normal."""
+
+    leg: int
+    gain_db: float
+
+
+class RecordName(Struct, frozen=True):
+    """Record a leg's spoken name."""
+
+    leg: int
+
+
+class StopName(Struct, frozen=True):
+    """End the recording of a leg's name."""
+
+    leg: int
+
+
+class CheckHostPin(Struct, frozen=True):
+    """Look up whether this is the conference's host PIN; the digits are shown in no `repr`.
+
+    Attributes:
+        leg: Who keyed it.
+        query: Number of this question within the conference.
+        pin: The digits, check-valid.
+    """
+
+    leg: int
+    query: int
+    pin: str
+
+    def __repr__(self) -> str:
+        return f"CheckHostPin(leg={self.leg!r}, query={self.query!r})"
+
+
+class DialOut(Struct, frozen=True):
+    """Call a number for a host; the digits are shown in no `repr`."""
+
+    leg: int
+    number: str
+
+    def __repr__(self) -> str:
+        return f"DialOut(leg={self.leg!r})"
+
+
+class RoleChanged(Struct, frozen=True):
+    """Somebody has become host.
+
+    Attributes:
+        leg: Who.
+        how: By the host PIN, by another host, or by an administrator.
+    """
+
+    leg: int
+    how: Promotion
 
 
 class Say(Struct, frozen=True):
@@ -261,7 +342,7 @@ class Chime(Struct, frozen=True):
 
 
 class Music(Struct, frozen=True):
-    """Start or stop a leg's hold music."""
+    """Start or stop a leg's hold music; somebody who is alone in the room hears it there."""
 
     leg: int
     on: bool
@@ -287,6 +368,12 @@ class SessionEnded(Struct, frozen=True):
 ConferenceAction = (
     Answer
     | Place
+    | Volume
+    | RecordName
+    | StopName
+    | CheckHostPin
+    | DialOut
+    | RoleChanged
     | Say
     | StopSay
     | Chime

@@ -21,6 +21,10 @@ class EndCause(StrEnum):
     MAINTENANCE = "maintenance"
     SHUTDOWN = "shutdown"
     ADMINISTRATOR = "administrator"
+    HOST_ENDED = "host_ended"
+    REMOVED = "removed"
+    NOT_ADMITTED = "not_admitted"
+    NO_NAME = "no_name"
 
 
 class Refusal(StrEnum):
@@ -46,3 +50,4 @@ class SessionEnd(StrEnum):
     TIME_LIMIT = "time_limit"
     SHUTDOWN = "shutdown"
     ADMINISTRATOR = "administrator"
+    HOST_ENDED = "host_ended"

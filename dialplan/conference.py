@@ -1,7 +1,23 @@
 """The rules of a running conference: who is in, who waits, who hears what, and when it ends.
 
 One `Conference` is the only authority on one conference. It takes events and gives back actions
-(`dialplan.events`, `dialplan.actions`); it knows no socket, clock, database or sound.
+(`dialplan.events`, `dialplan.actions`); it knows no socket, clock, database or sound. Here are its
+states, comings, goings and the end; what people do by keys is in parts of their own:
+
+============================ =====================================================================
+`dialplan.microphones`       one's own mute, the host's, the mode; who speaks unheard is told
+`dialplan.hands`             raised hands, and the floor
+`dialplan.lobby`             waiting for the start; whether there is room for one more
+`dialplan.length`            how long it may be, and the warnings before its end
+`dialplan.door`              lock, waiting room, knocks; who was removed, who dropped and comes back
+`dialplan.comings`           what the room hears when somebody comes or goes; who is alone
+`dialplan.breakouts`         breakout rooms
+`dialplan.dialogue`          one person's dialogue with the keypad; the end for all
+`dialplan.entrance`          the spoken name
+`dialplan.number_dialogues`  the host PIN, a number to call
+`dialplan.roll_call`         the roll call, and whom to coach
+`dialplan.room_commands`     which command each key gives, and what it does
+============================ =====================================================================
 
 States:
 
@@ -9,7 +25,8 @@ States:
   start rule is met; waiting is not talking, and no session is open. Whoever waits too long is told
   goodbye.
 * `RUNNING`: the session is open; who comes in is in the room at once. A conference that ends with
-  its host keeps a grace period after the last one left.
+  its host keeps a grace period after the last one left; one that goes on is opened and unlocked
+  then, so that nobody is stranded.
 * `CLOSING`: everybody hears last words, then is let go. Newcomers hear that it has just ended.
 * `OVER`: nobody is left; the object has done its duty. A new one stands for what comes next.
 
@@ -20,8 +37,7 @@ Rules that hold in every state:
 * What is said to one is heard by nobody else. A prompt is cut by the listener's own key or by
   hanging up; the shutdown of the bridge alone cuts what is being said, to have time for goodbye.
   A key that has cut a prompt has done its work and is not called a stray one.
-* The room hears tones only: one for each side of a door that opens, then at most one every three
-  seconds, however many come and go.
+* The room hears tones or names only, merged when many come and go.
 * Every prompt has a guard timer, so that nobody stays in a state whose end is a prompt's end.
 
 An event that `_TABLE` lacks, or one about a leg that is not there, raises and changes nothing.
@@ -30,22 +46,24 @@ An event that `_TABLE` lacks, or one about a leg that is not there, raises and c
 from collections.abc import Callable
 from enum import Enum
 from math import ceil
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
-from msgspec import Struct
-
-from dialplan._sentences import count_sentence, keys_sentence, welcome_sentence
+from dialplan._sentences import welcome_sentence
 from dialplan.actions import (
     Answer,
-    Chime,
     ConferenceAction,
     EndLeg,
-    Music,
-    Place,
+    Promotion,
+    RoleChanged,
     SessionEnded,
     SessionStarted,
 )
+from dialplan.breakouts import RECALL_TIMER, Breakouts
 from dialplan.causes import EndCause, SessionEnd
+from dialplan.comings import ALONE_TIMER, CHIME_TIMER, NAMES_TIMER, Comings
+from dialplan.dialogue import DIALOGUE_TIMER
+from dialplan.door import ANSWER_TIMER, KNOCK_TIMER, Door
+from dialplan.entrance import Entrance
 from dialplan.errors import UnexpectedEventError, UnknownLegError
 from dialplan.events import (
     ConferenceEvent,
@@ -62,44 +80,24 @@ from dialplan.events import (
     TimerFired,
 )
 from dialplan.floor import Where
+from dialplan.hands import Hands
 from dialplan.hours import closed_for
-from dialplan.keypad import Command, Stray
-from dialplan.people import Census, Person, PersonView, census
+from dialplan.keypad import KEY_MAP, Command, KeyMap
+from dialplan.length import LENGTH_TIMER, Length
+from dialplan.lobby import STILL_TIMER, WAIT_TIMER, Lobby
+from dialplan.meeting import ConferenceTimes, ConferenceView, Meeting
+from dialplan.microphones import UNHEARD_TIMER, Microphones
+from dialplan.people import Census, Person, PersonView
 from dialplan.phrases import Phrase, PhraseKey, phrase
-from dialplan.rules import ConferenceRules, Role
-from dialplan.speech import SAY_TIMER, Speech, Subject
-from dialplan.timers import Timers
+from dialplan.room_commands import ORDERS, OrderEvent, RoomCommands
+from dialplan.rules import ConferenceRules
+from dialplan.speech import SAY_TIMER, Subject
 
-__all__ = [
-    "Conference",
-    "ConferenceState",
-    "ConferenceTimes",
-]
+__all__ = ["Conference", "ConferenceState", "ConferenceTimes"]
 
 _K = PhraseKey
 
-_STILL: Final = "still"
-_CHIME: Final = "chime"
-_LENGTH: Final = "length"
 _GRACE: Final = "grace"
-_WAIT: Final = "wait"
-
-
-class ConferenceTimes(Struct, frozen=True):
-    """Times of the conference that no administrator sets.
-
-    Attributes:
-        still_s: Between reminders to those who wait, s.
-        chime_s: Least time between two tones in the room, s.
-        warnings_s: How long before the end of its length the room is told, s; a warning is left
-            out of a conference that is not at least twice as long.
-        prompt_guard_s: Longest prompt; then its end is taken for granted, s.
-    """
-
-    still_s: float = 120.0
-    chime_s: float = 3.0
-    warnings_s: tuple[float, ...] = (600.0, 60.0)
-    prompt_guard_s: float = 60.0
 
 
 class ConferenceState(Enum):
@@ -120,21 +118,56 @@ class Conference:
     Args:
         rules: As configured.
         times: Other times; the standard ones unless a test wants others.
+        keys: The key map.
     """
 
-    def __init__(self, rules: ConferenceRules, times: ConferenceTimes | None = None) -> None:
-        self._rules = rules
-        self._times = ConferenceTimes() if times is None else times
+    def __init__(
+        self,
+        rules: ConferenceRules,
+        times: ConferenceTimes | None = None,
+        keys: KeyMap = KEY_MAP,
+    ) -> None:
+        self._meeting = Meeting(rules, ConferenceTimes() if times is None else times, keys)
+        self._meeting.dismiss = self._part
+        self._meeting.promote = self._promote
+        self._meeting.end_for_all = self._end_for_all
         self._state = ConferenceState.GATHERING
-        self._people: dict[int, Person] = {}
-        self._actions: list[ConferenceAction] = []
-        self._timers = Timers(self._do)
-        self._speech = Speech(self._do, self._timers, self._times.prompt_guard_s)
+        self._hands = Hands(self._meeting)
+        self._microphones = Microphones(self._meeting, self._hands)
+        self._comings = Comings(self._meeting)
+        self._door = Door(self._meeting, self._go_in)
+        self._breakouts = Breakouts(self._meeting)
+        self._commands = RoomCommands(
+            self._meeting,
+            self._hands,
+            self._microphones,
+            self._comings,
+            self._door,
+            self._breakouts,
+        )
+        self._lobby = Lobby(self._meeting)
+        self._length = Length(self._meeting)
+        self._arrivals = 0
+        self._unanswered: set[int] = set()
         self._started_at: float | None = None
-        self._ends_at: float | None = None
-        self._warnings: list[float] = []
-        self._chime_due: Literal["enter", "exit"] | None = None
         self._end = SessionEnd.LAST_LEFT
+        self._on_timer: dict[str, Callable[[], None]] = {
+            STILL_TIMER: self._lobby.remind,
+            LENGTH_TIMER: self._length_timer,
+            _GRACE: self._host_gone,
+            ALONE_TIMER: self._comings.alone,
+            CHIME_TIMER: self._comings.chime_again,
+            NAMES_TIMER: self._comings.say_names,
+            KNOCK_TIMER: self._door.remind,
+            RECALL_TIMER: self._breakouts.close,
+        }
+        self._on_timer_of: dict[str, Callable[[Person], None]] = {
+            SAY_TIMER: self._say_overdue,
+            WAIT_TIMER: self._lobby.waited_in_vain,
+            ANSWER_TIMER: self._door.unanswered,
+            UNHEARD_TIMER: self._microphones.unheard,
+            DIALOGUE_TIMER: self._commands.dialogue_timer,
+        }
 
     # --- what others may know ------------------------------------------------------------------
 
@@ -151,26 +184,30 @@ class Conference:
     @property
     def empty(self) -> bool:
         """Whether nobody is in or waiting."""
-        return not self._people
+        return not self._meeting.people
 
     @property
     def rules(self) -> ConferenceRules:
         """The rules in force."""
-        return self._rules
+        return self._meeting.rules
 
     @property
     def timers(self) -> frozenset[str]:
         """Names of the timers that run."""
-        return self._timers.running
+        return self._meeting.timers.running
 
     @property
     def census(self) -> Census:
         """How many people there are; those who are being told goodbye count nowhere."""
-        return census(self._people.values())
+        return self._meeting.census
 
     def people(self) -> tuple[PersonView, ...]:
         """List everybody, in the order of coming in."""
-        return tuple(person.view() for person in self._people.values())
+        return tuple(self._meeting.views())
+
+    def view(self) -> ConferenceView:
+        """Describe the room."""
+        return self._meeting.view()
 
     def handle(self, event: ConferenceEvent) -> list[ConferenceAction]:
         """Take an event.
@@ -189,130 +226,203 @@ class Conference:
         handler = self._TABLE[self._state].get(type(event))
         if handler is None:
             raise UnexpectedEventError("conference", self._state.name, type(event).__name__)
-        if isinstance(event, Entered) and event.leg in self._people:
+        people = self._meeting.people
+        if isinstance(event, Entered) and event.leg in people:
             raise UnknownLegError("conference", self._state.name, "a second Entered")
-        if isinstance(event, Left | LegDigit) and event.leg not in self._people:
+        if isinstance(event, Left | LegDigit) and event.leg not in people:
             raise UnknownLegError("conference", self._state.name, type(event).__name__)
-        self._actions = []
+        self._meeting.actions = []
+        self._meeting.now = event.at
         handler(self, event)
-        return self._actions
+        return self._meeting.actions
 
     # --- coming in -----------------------------------------------------------------------------
 
     def _entered(self, event: Entered) -> None:
         running = self._state is ConferenceState.RUNNING
-        closed = closed_for(self._rules, event.role, event.wall, running=running)
+        closed = closed_for(self.rules, event.role, event.wall, running=running)
         if closed is not None:
-            self._do(Answer(event.leg, closed))
-        elif self._is_full(event.role):
-            self._do(Answer(event.leg, Full()))
+            self._meeting.do(Answer(event.leg, closed))
+        elif self._lobby.is_full(event.role):
+            self._meeting.do(Answer(event.leg, Full()))
         else:
-            self._let_in(event, running=running)
+            self._let_in(event)
 
-    def _is_full(self, role: Role) -> bool:
-        """Say whether nobody of this role fits in; who is being told goodbye takes no place."""
-        staying = self._staying()
-        # Where nothing starts without a host, those who wait must not keep the host out.
-        for_host = self._rules.start == "on_host" and "host" not in {
-            role,
-            *(p.role for p in staying),
-        }
-        return len(staying) + for_host >= self._rules.capacity
-
-    def _let_in(self, event: Entered, *, running: bool) -> None:
-        person = Person(event.leg, event.role)
-        self._people[event.leg] = person
-        if running:
-            self._do(Answer(event.leg, Joined(waiting=False)))
-            self._welcome(person, waited=0)
-            if self._room_size() > 1:
-                self._chime("enter")
-            self._host_is_back(person)
-        elif self._may_start():
-            self._do(Answer(event.leg, Joined(waiting=False)))
-            self._start_session(event.at, person)
+    def _let_in(self, event: Entered) -> None:
+        self._arrivals += 1
+        person = Person(
+            event.leg, event.role, self._arrivals, self._meeting.keys, event.caller, event.pin
+        )
+        self._meeting.people[event.leg] = person
+        self._unanswered.add(event.leg)
+        if event.invited:
+            self._go_in(person)
+        elif self.rules.names == "none" or self._door.has_place(person):
+            self._arrive(person)
         else:
-            self._do(Answer(event.leg, Joined(waiting=True)))
-            self._let_wait(event.at, person)
+            person.where = Where.ENTRANCE
+            self._answer_join(person, waiting=True)
+            self._meeting.sync(person)
+            Entrance(self._meeting, person, self._arrive).open()
 
-    def _let_wait(self, at: float, person: Person) -> None:
-        self._sync(person)
-        self._music(person, on=True)
-        first = sum(p.where is Where.WAITING for p in self._people.values()) == 1
-        reason = _K.WAITING_FOR_HOST if self._rules.start == "on_host" else _K.WAITING_FOR_SECOND
-        words = (phrase(_K.FIRST_IN),) if first else ()
-        self._speech.tell(person, Subject.ENTRY, *words, phrase(reason))
-        person.gives_up_at = at + self._rules.wait_limit_s
-        self._timers.start(f"{_WAIT}:{person.leg}", self._rules.wait_limit_s)
-        if not self._timers.runs(_STILL):
-            self._timers.start(_STILL, self._times.still_s)
+    def _arrive(self, person: Person) -> None:
+        """Let somebody knock, or go in."""
+        if self._door.keeps_out(person):
+            self._answer_join(person, waiting=True)
+            self._door.knock(person)
+        else:
+            self._go_in(person)
 
-    def _may_start(self) -> bool:
-        present = self._staying()
-        if self._rules.start == "on_host":
-            return any(p.role == "host" for p in present)
-        return len(present) >= (2 if self._rules.start == "on_second" else 1)
+    def _go_in(self, person: Person) -> None:
+        """Let somebody into the room, or wait for the start."""
+        person.where = Where.WAITING
+        if self._state is ConferenceState.RUNNING:
+            self._answer_join(person, waiting=False)
+            self._come_into_room(person)
+        elif self._lobby.may_start():
+            self._answer_join(person, waiting=False)
+            self._start_session(person)
+        else:
+            self._answer_join(person, waiting=True)
+            self._lobby.let_wait(person)
 
-    def _start_session(self, at: float, newcomer: Person | None) -> None:
+    def _answer_join(self, person: Person, *, waiting: bool) -> None:
+        if person.leg in self._unanswered:
+            self._unanswered.discard(person.leg)
+            self._meeting.do(Answer(person.leg, Joined(waiting=waiting)))
+
+    def _start_session(self, newcomer: Person | None) -> None:
         """Put those who wait together, and the one whose coming starts the conference."""
+        meeting = self._meeting
         self._state = ConferenceState.RUNNING
-        self._started_at = at
-        self._do(SessionStarted())
-        self._timers.stop(_STILL)
-        waiting = [
-            p for p in self._people.values() if p.where is Where.WAITING and p is not newcomer
-        ]
+        self._started_at = meeting.now
+        self._meeting.do(SessionStarted())
+        meeting.timers.stop(STILL_TIMER)
+        waiting = [person for person in meeting.at(Where.WAITING) if person is not newcomer]
         for person in waiting:
-            self._timers.stop(f"{_WAIT}:{person.leg}")
+            meeting.timers.stop(f"{WAIT_TIMER}:{person.leg}")
             self._to_room(person)
             person.forget(Subject.WAITING)
-            self._speech.tell(person, Subject.START, phrase(_K.CONFERENCE_STARTS))
+            meeting.tell(person, Subject.START, phrase(_K.CONFERENCE_STARTS))
         if newcomer is not None:
             self._welcome(newcomer, waited=len(waiting))
-        self._plan_end(at)
+        for person in meeting.hosts:
+            self._door.host_came(person)
+        self._length.plan(self._started_at)
+        self._comings.watch_alone()
+
+    def _come_into_room(self, person: Person) -> None:
+        """Bring somebody into a room that talks: to their place if they have one."""
+        kept = self._door.give_place_back(person)
+        self._welcome(person, waited=0)
+        if kept is not None and kept.hand is not None:
+            self._hands.raise_(person, kept.hand)
+        if self._meeting.room_size > 1:
+            self._comings.came(person)
+        self._host_is_here(person)
+        self._comings.watch_alone()
 
     def _welcome(self, person: Person, *, waited: int) -> None:
-        words = welcome_sentence(person, others=self._room_size(), waited=waited)
+        words = welcome_sentence(person, others=self._meeting.room_size, waited=waited)
+        unheard = self._microphones.came(person)
+        room = self._breakouts.came(person)
         self._to_room(person)
-        self._speech.tell(person, Subject.ENTRY, *words)
+        self._meeting.tell(person, Subject.ENTRY, *words, *room, *unheard)
 
-    def _host_is_back(self, person: Person) -> None:
-        if person.role == "host" and self._timers.runs(_GRACE):
-            self._timers.stop(_GRACE)
-            self._tell_room(Subject.HOST, phrase(_K.HOST_RETURNED), but=person)
+    def _host_is_here(self, person: Person) -> None:
+        if person.role != "host":
+            return
+        if self._meeting.timers.runs(_GRACE):
+            self._meeting.timers.stop(_GRACE)
+            self._meeting.tell_room(Subject.HOST, phrase(_K.HOST_RETURNED), but=person)
+        self._door.host_came(person)
+
+    def _promote(self, person: Person, how: Promotion) -> None:
+        """Make somebody host, who is told, and has the keys from now on."""
+        meeting = self._meeting
+        person.role = "host"
+        person.host_muted = False
+        self._meeting.do(RoleChanged(person.leg, how))
+        meeting.sync(person)
+        words = (phrase(_K.NOW_HOST), *meeting.key(Command.HELP, _K.KEY_HELP))
+        meeting.tell(person, Subject.TURN, *words)
+        if person.where is Where.KNOCKING:
+            self._door.admit(person)
+        elif person.where is Where.ROOM:
+            self._host_is_here(person)
+        elif self._state is ConferenceState.GATHERING and self._lobby.may_start():
+            self._start_session(None)
 
     def _too_late(self, event: Entered) -> None:
-        self._do(Answer(event.leg, Ended()))
+        self._meeting.do(Answer(event.leg, Ended()))
 
     # --- going out -----------------------------------------------------------------------------
 
     def _left(self, event: Left) -> None:
         person = self._remove(event.leg)
+        dialogue, person.dialogue = person.dialogue, None
+        if dialogue is not None:
+            dialogue.abandoned()
         if self._state is ConferenceState.CLOSING:
             self._finish_if_empty()
-        elif person.where is Where.ROOM:
-            self._room_left(person)
-        elif self._state is ConferenceState.GATHERING and not self._waiting():
-            self._timers.stop(_STILL)
+        elif self._state is ConferenceState.RUNNING:
+            if person.where is Where.ROOM:
+                self._out_of_room(person)
+            else:
+                self._close_if_nobody_is_left()
+        elif not self._meeting.at(Where.WAITING):
+            self._meeting.timers.stop(STILL_TIMER)
 
-    def _room_left(self, person: Person) -> None:
-        if not self._room_size():
-            # Those who are just being told goodbye, after waiting in vain, are still to go.
-            self._close(SessionEnd.LAST_LEFT, EndCause.CONFERENCE_ENDED)
+    def _out_of_room(self, person: Person) -> None:
+        """Do what follows from somebody not being in the room any more."""
+        meeting = self._meeting
+        host_left = person.role == "host" and not meeting.hosts
+        if host_left:
+            self._door.no_host_left()
+            self._breakouts.no_host_left()
+        if self._close_if_nobody_is_left():
             return
-        self._chime("exit")
-        if self._rules.end == "host_leaves" and person.role == "host" and not self._hosts():
-            minutes = max(1, ceil(self._rules.grace_s / 60))
-            if self._rules.grace_s:
-                self._timers.start(_GRACE, self._rules.grace_s)
-                self._tell_room(Subject.HOST, phrase(_K.HOST_LEFT, minutes=minutes))
+        self._comings.went(person)
+        if host_left and self.rules.end == "host_leaves":
+            minutes = max(1, ceil(self.rules.grace_s / 60))
+            if self.rules.grace_s:
+                meeting.timers.start(_GRACE, self.rules.grace_s)
+                meeting.tell_room(Subject.HOST, phrase(_K.HOST_LEFT, minutes=minutes))
             else:
                 self._host_gone()
+                return
+        elif host_left:
+            self._microphones.lift()
+        self._comings.watch_alone()
+
+    def _close_if_nobody_is_left(self) -> bool:
+        """End a conference whose room is empty, unless somebody is on the way in."""
+        inside = {Where.ROOM, Where.ENTRANCE, Where.KNOCKING}
+        if any(person.where in inside for person in self._meeting.people.values()):
+            return False
+        # Those who are just being told goodbye, after waiting in vain, are still to go.
+        self._close(SessionEnd.LAST_LEFT, EndCause.CONFERENCE_ENDED)
+        return True
 
     def _remove(self, leg: int) -> Person:
-        person = self._people.pop(leg)
-        self._timers.stop(f"{_WAIT}:{leg}", f"{SAY_TIMER}:{leg}")
+        """Take somebody off every list."""
+        meeting = self._meeting
+        person = meeting.people.pop(leg)
+        self._unanswered.discard(leg)
+        meeting.timers.stop(f"{WAIT_TIMER}:{leg}", f"{SAY_TIMER}:{leg}")
+        self._forget(person)
         return person
+
+    def _forget(self, person: Person) -> None:
+        """Let everybody's business with somebody who is gone, or as good as gone, be over."""
+        self._door.left(person)
+        self._hands.left(person)
+        self._microphones.left(person)
+        for other in list(self._meeting.people.values()):
+            if other.whispers_to == person.leg:
+                self._commands.end_coaching(other, phrase(_K.ROLL_GONE))
+            if other.dialogue is not None and other is not person:
+                other.dialogue.left(person)
 
     def _host_gone(self) -> None:
         self._close(SessionEnd.HOST_LEFT, EndCause.HOST_LEFT, phrase(_K.CONFERENCE_ENDED))
@@ -322,284 +432,218 @@ class Conference:
     def _end_requested(self, event: EndRequested) -> None:
         if event.reason == "shutdown":
             self._hurry(event)
-            for person in self._staying():
-                self._speech.cut(person)
+            for person in self._meeting.staying:
+                self._meeting.speech.cut(person)
             self._close(SessionEnd.SHUTDOWN, EndCause.SHUTDOWN, phrase(_K.SERVICE_STOPS))
         else:
             ended = phrase(_K.CONFERENCE_ENDED)
             self._close(SessionEnd.ADMINISTRATOR, EndCause.ADMINISTRATOR, ended)
 
+    def _end_for_all(self) -> None:
+        if self._state is ConferenceState.RUNNING:
+            ended = phrase(_K.CONFERENCE_ENDED)
+            self._close(SessionEnd.HOST_ENDED, EndCause.HOST_ENDED, ended)
+
     def _hurry(self, event: EndRequested) -> None:
         """Hear again of an end that is under way: a shutdown cuts all but the last words."""
         if event.reason == "shutdown":
-            for person in [p for p in self._people.values() if p.where is Where.PARTING]:
+            for person in self._meeting.at(Where.PARTING):
                 self._cut_to_farewell(person)
 
     def _close(self, end: SessionEnd, cause: EndCause, *phrases: Phrase) -> None:
         """Tell everybody goodbye; the session ends when the last one is gone."""
         self._state = ConferenceState.CLOSING
         self._end = end
-        self._timers.stop(_STILL, _CHIME, _LENGTH, _GRACE)
-        for person in self._people.values():
+        self._comings.stop()
+        self._meeting.timers.stop(STILL_TIMER, LENGTH_TIMER, _GRACE, KNOCK_TIMER, RECALL_TIMER)
+        for person in list(self._meeting.people.values()):
             self._part(person, cause, *phrases)
         self._finish_if_empty()
 
     def _part(self, person: Person, cause: EndCause, *phrases: Phrase) -> None:
+        """Tell somebody last words, then let them go."""
         if person.where is Where.PARTING:
             return
+        meeting = self._meeting
+        was_in_room = person.where is Where.ROOM
         person.where = Where.PARTING
         person.cause = cause
-        self._timers.stop(f"{_WAIT}:{person.leg}")
-        self._music(person, on=False)
-        self._sync(person)
+        person.whispers_to = None
+        self._answer_join(person, waiting=True)
+        meeting.timers.stop(f"{WAIT_TIMER}:{person.leg}", f"{ANSWER_TIMER}:{person.leg}")
+        if person.dialogue is not None:
+            person.dialogue.abandoned()
+        meeting.music(person, on=False)
+        meeting.sync(person)
         person.forget()
-        self._speech.tell(person, Subject.FAREWELL, *phrases, phrase(_K.GOODBYE))
+        meeting.speech.tell(person, Subject.FAREWELL, *phrases, phrase(_K.GOODBYE))
+        if self._state is ConferenceState.RUNNING:
+            self._forget(person)
+            if was_in_room:
+                self._out_of_room(person)
+            else:
+                self._close_if_nobody_is_left()
 
     def _cut_to_farewell(self, person: Person) -> None:
         """Cut what somebody who is let go still hears, but not the last words."""
         if person.subject is not Subject.FAREWELL:
-            self._speech.cut(person)
+            self._meeting.speech.cut(person)
             self._go_on(person)
 
     def _let_go(self, person: Person) -> None:
         self._remove(person.leg)
-        self._do(EndLeg(person.leg, person.cause))
+        self._meeting.do(EndLeg(person.leg, person.cause))
         if self._state is ConferenceState.CLOSING:
             self._finish_if_empty()
 
     def _finish_if_empty(self) -> None:
-        if not self._people:
+        if not self._meeting.people:
             self._state = ConferenceState.OVER
             if self._started_at is not None:
-                self._do(SessionEnded(self._end))
-
-    # --- length --------------------------------------------------------------------------------
-
-    def _plan_end(self, at: float) -> None:
-        """Set the next of: a warning, the end. The length counts from the session's start."""
-        self._timers.stop(_LENGTH)
-        length = self._rules.max_length_s
-        if length is None or self._started_at is None:
-            self._ends_at = None
-            return
-        self._ends_at = self._started_at + length
-        left = self._ends_at - at
-        self._warnings = [w for w in self._times.warnings_s if w < left and 2 * w <= length]
-        self._next_warning(at)
-
-    def _next_warning(self, at: float) -> None:
-        if self._ends_at is not None:
-            due_at = self._ends_at - (self._warnings[0] if self._warnings else 0.0)
-            self._timers.start(_LENGTH, max(0.0, due_at - at))
-
-    def _length_timer(self, at: float) -> None:
-        if not self._warnings:
-            self._close(SessionEnd.TIME_LIMIT, EndCause.TIME_LIMIT, phrase(_K.TIME_IS_UP))
-            return
-        minutes = max(1, round(self._warnings.pop(0) / 60))
-        self._tell_room(Subject.ENDING, phrase(_K.ENDING_SOON, minutes=minutes))
-        self._next_warning(at)
+                self._meeting.do(SessionEnded(self._end))
 
     def _rules_changed(self, event: RulesChanged) -> None:
-        before = self._rules
-        self._rules = event.rules
-        if self._state is ConferenceState.GATHERING and self._people and self._may_start():
-            self._start_session(event.at, None)
+        before = self.rules
+        self._meeting.rules = event.rules
+        if before.chimes != event.rules.chimes:
+            self._meeting.sounds = "chime" if event.rules.chimes else "off"
+        gathering = self._state is ConferenceState.GATHERING
+        if gathering and self._meeting.at(Where.WAITING) and self._lobby.may_start():
+            self._start_session(None)
         elif self._state is ConferenceState.RUNNING:
             if before.max_length_s != event.rules.max_length_s:
-                self._plan_end(event.at)
-            if event.rules.end == "last_leaves":
-                self._timers.stop(_GRACE)
+                self._length.plan(self._started_at)
+            if event.rules.end == "last_leaves" and self._meeting.timers.runs(_GRACE):
+                self._meeting.timers.stop(_GRACE)
+                self._microphones.lift()
+        if before.waiting_room and not event.rules.waiting_room:
+            self._door.lock(on=self._meeting.locked)
 
-    def _maintenance_due(self, event: MaintenanceDue) -> None:
-        """Warn the hosts that the service stops after this conference, or everybody at the last."""
-        if event.everybody and event.minutes is not None:
-            self._tell_room(Subject.ENDING, phrase(_K.ENDING_SOON, minutes=event.minutes))
-            return
-        words = [phrase(_K.MAINTENANCE_BEGINS)]
-        if event.minutes is not None:
-            words.append(phrase(_K.MAINTENANCE_WITHIN, minutes=event.minutes))
-        for person in self._staying():
-            if person.role == "host" and event.leg in {None, person.leg}:
-                self._speech.tell(person, Subject.MAINTENANCE, *words)
+    def _length_timer(self) -> None:
+        if self._length.is_up():
+            self._close(SessionEnd.TIME_LIMIT, EndCause.TIME_LIMIT, phrase(_K.TIME_IS_UP))
 
     # --- timers --------------------------------------------------------------------------------
 
     def _timer(self, event: TimerFired) -> None:
-        if not self._timers.fired(event.timer):
+        if not self._meeting.timers.fired(event.timer):
             return
         name, _, leg = event.timer.partition(":")
-        if name == SAY_TIMER:
-            self._say_overdue(self._people[int(leg)])
-        elif name == _WAIT:
-            self._waited_in_vain(self._people[int(leg)])
-        elif name == _STILL:
-            self._still_waiting(event.at)
-        elif name == _CHIME:
-            self._chime_again()
-        elif name == _LENGTH:
-            self._length_timer(event.at)
+        if leg:
+            self._on_timer_of[name](self._meeting.people[int(leg)])
         else:
-            self._host_gone()
+            self._on_timer[name]()
 
-    def _waited_in_vain(self, person: Person) -> None:
-        if self._rules.start == "on_host":
-            self._part(person, EndCause.HOST_NEVER_CAME, phrase(_K.HOST_DID_NOT_COME))
-        else:
-            self._part(person, EndCause.NOBODY_CAME, phrase(_K.NOBODY_CAME))
-        if not self._waiting():
-            self._timers.stop(_STILL)
-
-    def _still_waiting(self, at: float) -> None:
-        for person in self._waiting():
-            # "Please hold on" just before "call again later" would be a mockery.
-            if person.gives_up_at - at < self._times.still_s / 2:
-                continue
-            self._speech.tell(person, Subject.WAITING, phrase(_K.STILL_WAITING))
-        self._timers.start(_STILL, self._times.still_s)
-
-    # --- keys ----------------------------------------------------------------------------------
+    # --- keys and answers ----------------------------------------------------------------------
 
     def _digit(self, event: LegDigit) -> None:
-        person = self._people[event.leg]
+        meeting = self._meeting
+        person = meeting.people[event.leg]
         if person.where is Where.PARTING:
             self._cut_to_farewell(person)
             return
-        cut = person.play is not None and person.subject is not Subject.TONE
+        subject = person.subject
+        cut = person.play is not None and subject is not Subject.TONE
         if cut:
-            self._speech.cut(person)
-        pressed = person.keypad.press(event.at, event.digit, person.role)
-        if pressed is Command.MUTE:
-            self._toggle_mute(person)
-        elif pressed is Command.COUNT:
-            self._speech.answer(person, *count_sentence(self.census))
-        elif pressed is Command.HELP:
-            self._speech.answer(person, *keys_sentence(person))
-        elif isinstance(pressed, Stray) and not cut and person.play is None:
-            self._speech.tell(person, Subject.TONE, phrase(_K.TONE_BEEP))
-        if person.play is None:
-            self._speech.go_on(person)
+            meeting.speech.cut(person)
+            self._heard(person, subject)
+        self._press(person, event.digit, cut=cut)
+        if person.play is None and event.leg in meeting.people:
+            self._go_on(person)
 
-    def _toggle_mute(self, person: Person) -> None:
-        person.self_muted = not person.self_muted
-        self._sync(person)
-        if person.self_muted:
-            self._speech.answer(person, phrase(_K.MUTED), phrase(_K.KEY_UNMUTE))
-        else:
-            self._speech.answer(person, phrase(_K.UNMUTED))
+    def _press(self, person: Person, key: str, *, cut: bool) -> None:
+        """Give a key to whom it belongs: the number before, the dialogue, a question, the map."""
+        now = self._meeting.now
+        if person.entry is not None and person.entry.swallows(now, key):
+            return
+        if person.dialogue is not None:
+            person.dialogue.press(key)
+        elif (
+            person.role != "host" or person.keypad.awaits(now) or not self._door.takes(person, key)
+        ):
+            self._commands.press(person, key, cut=cut)
+
+    def _take(self, event: OrderEvent) -> None:
+        """Hand on what is no key: speech, answers to questions, orders from outside."""
+        self._commands.take(event)
+
+    def _ignored(self, event: ConferenceEvent) -> None:
+        """Let an answer be that has come too late."""
 
     # --- what is said --------------------------------------------------------------------------
 
-    def _tell_room(self, subject: Subject, *phrases: Phrase, but: Person | None = None) -> None:
-        """Tell everybody in the room, each in their own language and when their turn comes."""
-        for person in self._people.values():
-            if person.where is Where.ROOM and person is not but:
-                self._speech.tell(person, subject, *phrases)
-
     def _prompt_done(self, event: LegPromptDone) -> None:
-        person = self._people.get(event.leg)
+        person = self._meeting.people.get(event.leg)
         if person is not None and person.play == event.play:
-            self._speech.ended(person)
-            self._go_on(person)
+            self._said(person)
 
     def _say_overdue(self, person: Person) -> None:
-        self._speech.cut(person)
-        self._go_on(person)
+        subject = person.subject
+        self._meeting.speech.cut(person)
+        self._after(person, subject)
+
+    def _said(self, person: Person) -> None:
+        subject = person.subject
+        self._meeting.speech.ended(person)
+        self._after(person, subject)
+
+    def _after(self, person: Person, subject: Subject | None) -> None:
+        self._heard(person, subject)
+        if subject is Subject.DIALOGUE and person.dialogue is not None:
+            person.dialogue.said()
+        if person.play is None:
+            self._go_on(person)
+
+    def _heard(self, person: Person, subject: Subject | None) -> None:
+        """Do what had to wait until somebody had been told, by the end of it or by their key."""
+        if subject is Subject.TURN:
+            self._hands.told(person)
+        elif subject is Subject.QUESTION:
+            self._door.asked(person)
 
     def _go_on(self, person: Person) -> None:
         """Say what waits; let go who has heard the last words."""
-        if not self._speech.go_on(person) and person.where is Where.PARTING:
+        if not self._meeting.speech.go_on(person) and person.where is Where.PARTING:
             self._let_go(person)
-
-    def _chime(self, sound: Literal["enter", "exit"]) -> None:
-        if not self._rules.chimes:
-            return
-        if self._timers.runs(_CHIME):
-            self._chime_due = sound
-        else:
-            self._do(Chime(sound))
-            self._timers.start(_CHIME, self._times.chime_s)
-
-    def _chime_again(self) -> None:
-        """Sound once for all who came or went meanwhile."""
-        sound = self._chime_due
-        self._chime_due = None
-        if sound is not None:
-            self._chime(sound)
 
     # --- small steps ---------------------------------------------------------------------------
 
     def _to_room(self, person: Person) -> None:
         person.where = Where.ROOM
-        self._music(person, on=False)
-        self._sync(person)
-
-    def _sync(self, person: Person) -> None:
-        """Send a person's masks where they have changed."""
-        now = person.masks
-        if now != person.sent_masks:
-            person.sent_masks = now
-            self._do(Place(person.leg, now.in_room, now.speaks, now.hears))
-
-    def _music(self, person: Person, *, on: bool) -> None:
-        if person.music is not on:
-            person.music = on
-            self._do(Music(person.leg, on))
-
-    def _room_size(self) -> int:
-        return sum(p.where is Where.ROOM for p in self._people.values())
-
-    def _staying(self) -> list[Person]:
-        return [p for p in self._people.values() if p.where is not Where.PARTING]
-
-    def _waiting(self) -> list[Person]:
-        return [p for p in self._people.values() if p.where is Where.WAITING]
-
-    def _hosts(self) -> list[Person]:
-        return [p for p in self._people.values() if p.where is Where.ROOM and p.role == "host"]
-
-    def _do(self, action: ConferenceAction) -> None:
-        self._actions.append(action)
+        self._meeting.music(person, on=False)
+        self._meeting.sync(person)
 
     # --- the table -----------------------------------------------------------------------------
 
+    _ALWAYS: ClassVar[_Row] = {
+        LegPromptDone: _prompt_done,
+        TimerFired: _timer,
+        RulesChanged: _rules_changed,
+        MaintenanceDue: _take,
+    }
+    _OPEN: ClassVar[_Row] = {
+        Entered: _entered,
+        Left: _left,
+        LegDigit: _digit,
+        EndRequested: _end_requested,
+        **dict.fromkeys(ORDERS, _take),
+        **_ALWAYS,
+    }
     _TABLE: ClassVar[dict[ConferenceState, _Row]] = {
-        ConferenceState.GATHERING: {
-            Entered: _entered,
-            Left: _left,
-            LegDigit: _digit,
-            LegPromptDone: _prompt_done,
-            TimerFired: _timer,
-            RulesChanged: _rules_changed,
-            MaintenanceDue: _maintenance_due,
-            EndRequested: _end_requested,
-        },
-        ConferenceState.RUNNING: {
-            Entered: _entered,
-            Left: _left,
-            LegDigit: _digit,
-            LegPromptDone: _prompt_done,
-            TimerFired: _timer,
-            RulesChanged: _rules_changed,
-            MaintenanceDue: _maintenance_due,
-            EndRequested: _end_requested,
-        },
+        ConferenceState.GATHERING: _OPEN,
+        ConferenceState.RUNNING: _OPEN,
         ConferenceState.CLOSING: {
             Entered: _too_late,
             Left: _left,
             LegDigit: _digit,
-            LegPromptDone: _prompt_done,
-            TimerFired: _timer,
-            RulesChanged: _rules_changed,
-            MaintenanceDue: _maintenance_due,
             EndRequested: _hurry,
+            **dict.fromkeys(ORDERS, _ignored),
+            **_ALWAYS,
         },
         ConferenceState.OVER: {
             Entered: _too_late,
-            LegPromptDone: _prompt_done,
-            TimerFired: _timer,
-            RulesChanged: _rules_changed,
-            MaintenanceDue: _maintenance_due,
             EndRequested: _hurry,
+            **dict.fromkeys(ORDERS, _ignored),
+            **_ALWAYS,
         },
     }

@@ -45,6 +45,11 @@ Left            a flow said `Leave`; not after `Answer` with a refusal nor after
 LegDigit        a flow said `PassDigit`
 LegPromptDone   media `PlayFinished` of a `Say` of this conference
 TimerFired      a timer of this conference runs out
+Speaking        media `TalkSpurt` of a leg in the conference
+NameRecorded    the answer to `RecordName`
+HostPinChecked  the answer to `CheckHostPin`
+DialOutEnded    a `DialOut` came to nothing; who was called and comes in is `Entered`
+Steered         an administrator, or a program that may, does what a host could
 RulesChanged    an administrator changed the conference while it runs
 MaintenanceDue  the bridge drains; again for each host who comes in later, and to everybody when
                 its time is nearly up
@@ -67,12 +72,16 @@ __all__ = [
     "CloseRequested",
     "Closed",
     "ConferenceEvent",
+    "DialOutEnded",
+    "DialOutOutcome",
     "Digit",
     "EndReason",
     "EndRequested",
     "Ended",
     "Entered",
     "Full",
+    "HostPinChecked",
+    "HostPinOutcome",
     "HungUp",
     "InMaintenance",
     "JoinAnswered",
@@ -84,7 +93,9 @@ __all__ = [
     "LegPromptDone",
     "MaintenanceDue",
     "MediaStarted",
+    "NameRecorded",
     "NumberInfo",
+    "Order",
     "PinChecked",
     "PinFound",
     "PinResult",
@@ -95,6 +106,8 @@ __all__ = [
     "PromptDone",
     "Released",
     "RulesChanged",
+    "Speaking",
+    "Steered",
     "TimerFired",
 ]
 
@@ -204,6 +217,27 @@ CloseReason = Literal["shutdown", "administrator"]
 """Why a call is to be closed: the bridge stops, or an administrator ends this call."""
 
 EndReason = Literal["shutdown", "administrator"]
+
+HostPinOutcome = Literal["right", "wrong", "unavailable"]
+
+DialOutOutcome = Literal["off", "refused", "busy", "no_answer", "failed"]
+
+Order = Literal[
+    "mute",
+    "unmute",
+    "mute_all",
+    "unmute_all",
+    "lock",
+    "unlock",
+    "mode",
+    "give_floor",
+    "remove",
+    "promote",
+    "admit",
+    "refuse",
+    "recall",
+]
+"""What can be done to a conference from outside; `mute` to `refuse` name a leg where it is one."""
 """Why a conference is to be ended from outside."""
 
 
@@ -339,12 +373,18 @@ class Entered(Struct, frozen=True):
         leg: The leg's number, never used twice.
         role: From the PIN.
         wall: The same moment as an aware date and time, for the time window.
+        caller: Pseudonym of the caller's asserted number, None where there is none.
+        pin: Which PIN was used, as a pseudonym; empty where none was.
+        invited: A host called them: they neither knock nor say a name.
     """
 
     at: float
     leg: int
     role: Role
     wall: datetime
+    caller: str | None = None
+    pin: str = ""
+    invited: bool = False
 
 
 class Left(Struct, frozen=True):
@@ -371,6 +411,74 @@ class LegPromptDone(Struct, frozen=True):
     at: float
     leg: int
     play: int
+
+
+class Speaking(Struct, frozen=True):
+    """Somebody's speech has begun or ended, heard by others or not."""
+
+    at: float
+    leg: int
+    talking: bool
+
+
+class NameRecorded(Struct, frozen=True):
+    """A `RecordName` is over.
+
+    Attributes:
+        at: Monotonic time, s.
+        leg: Whose name.
+        seconds: Of speech in it; 0 where nothing was said or it could not be kept.
+    """
+
+    at: float
+    leg: int
+    seconds: float
+
+
+class HostPinChecked(Struct, frozen=True):
+    """The answer to `CheckHostPin`.
+
+    Attributes:
+        at: Monotonic time, s.
+        leg: Who keyed it.
+        query: Number of the question.
+        outcome: It opens this conference to a host, it does not, or nobody could say.
+    """
+
+    at: float
+    leg: int
+    query: int
+    outcome: HostPinOutcome
+
+
+class DialOutEnded(Struct, frozen=True):
+    """A `DialOut` has come to nothing.
+
+    Attributes:
+        at: Monotonic time, s.
+        leg: The host who asked for it.
+        outcome: Why.
+    """
+
+    at: float
+    leg: int
+    outcome: DialOutOutcome
+
+
+class Steered(Struct, frozen=True):
+    """An administrator, or a program that may, does what a host could.
+
+    Attributes:
+        at: Monotonic time, s.
+        order: What.
+        leg: To whom, where it is about one person.
+        mode: Which, for `mode`.
+    """
+
+    at: float
+    order: Order
+    leg: int | None = None
+    mode: str | None = None
 
 
 class RulesChanged(Struct, frozen=True):
@@ -408,6 +516,11 @@ ConferenceEvent = (
     | Left
     | LegDigit
     | LegPromptDone
+    | Speaking
+    | NameRecorded
+    | HostPinChecked
+    | DialOutEnded
+    | Steered
     | TimerFired
     | RulesChanged
     | MaintenanceDue

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from dialplan.errors import RulesError
 
-__all__ = ["ConferenceRules", "EndRule", "Role", "StartRule", "Window"]
+__all__ = ["ConferenceRules", "EndRule", "NameRule", "Role", "StartRule", "Window"]
 
 Role = Literal["host", "guest"]
 
@@ -16,6 +16,10 @@ StartRule = Literal["at_once", "on_host", "on_second"]
 
 EndRule = Literal["last_leaves", "host_leaves"]
 """What ends it: the last one leaving, or (after a grace period) the last host leaving."""
+
+
+NameRule = Literal["none", "ask", "ask_until_given"]
+"""Whether who comes is asked for a spoken name: not, once, or until there is one."""
 
 
 class Window(Struct, frozen=True):
@@ -65,7 +69,11 @@ class ConferenceRules(Struct, frozen=True):
         window: Opening hours; None for always open.
         host_early_s: How long before its window opens a host is let in, s.
         guest_early_s: The same for a guest, s.
-        chimes: Whether a tone sounds when somebody comes or goes.
+        chimes: Whether a tone sounds when somebody comes or goes; hosts may change it by key.
+        names: Whether who comes is asked for a name.
+        keep_names: Whether the spoken names outlive the conference.
+        waiting_room: Whether every guest needs a host's word to come in.
+        host_places: How many of the places are kept for hosts as long as no host is there.
     """
 
     capacity: int = 100
@@ -78,6 +86,10 @@ class ConferenceRules(Struct, frozen=True):
     host_early_s: float = 900.0
     guest_early_s: float = 300.0
     chimes: bool = True
+    names: NameRule = "none"
+    keep_names: bool = False
+    waiting_room: bool = False
+    host_places: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -87,6 +99,11 @@ class ConferenceRules(Struct, frozen=True):
         """
         if self.capacity < 1:
             raise RulesError(f"conference: capacity must be 1 or more, got {self.capacity}")
+        if not 0 <= self.host_places <= self.capacity:
+            raise RulesError(
+                f"conference: host_places must be from 0 to the capacity, {self.capacity}, got "
+                f"{self.host_places}"
+            )
         for name in ("grace_s", "host_early_s", "guest_early_s"):
             if getattr(self, name) < 0:
                 raise RulesError(

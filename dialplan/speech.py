@@ -3,13 +3,13 @@
 What is said to somebody while a prompt runs waits its turn; only the answer to their own key comes
 at once, before everything else: who keys `*6` twice must not guess what it did. Each message has
 a subject, and of one subject only the newest waits, so that a queue is never longer than there are
-subjects: five joins in a row become one count, not five. Every prompt has a guard timer, so that
-nobody stays in a state whose end is a prompt's end.
+subjects: five joins in a row become one count, not five. What matters most is said first: subjects
+stand in the order of their importance. Every prompt has a guard timer, so that nobody stays in a
+state whose end is a prompt's end.
 """
 
-from collections import deque
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, auto
 from typing import Final
 
 from dialplan.actions import Say, StopSay
@@ -23,17 +23,27 @@ SAY_TIMER: Final = "say"
 
 
 class Subject(Enum):
-    """What a message is about."""
+    """What a message is about, the most important first."""
 
-    ENTRY = "entry"
-    START = "start"
-    WAITING = "waiting"
-    HOST = "host"
-    ENDING = "ending"
-    MAINTENANCE = "maintenance"
-    KEYS = "keys"
-    TONE = "tone"
-    FAREWELL = "farewell"
+    FAREWELL = auto()
+    KEYS = auto()
+    DIALOGUE = auto()
+    ENTRY = auto()
+    START = auto()
+    TURN = auto()
+    FLOOR = auto()
+    UNHEARD = auto()
+    ENDING = auto()
+    MAINTENANCE = auto()
+    HOST = auto()
+    QUESTION = auto()
+    HANDS = auto()
+    MODE = auto()
+    ROOMS = auto()
+    COMINGS = auto()
+    WAITING = auto()
+    ALONE = auto()
+    TONE = auto()
 
 
 class Listener:
@@ -47,28 +57,32 @@ class Listener:
         self.leg = leg
         self.play: int | None = None
         self.subject: Subject | None = None
-        self._messages: deque[tuple[Subject, tuple[Phrase, ...]]] = deque()
+        self._messages: dict[Subject, tuple[Phrase, ...]] = {}
 
     @property
     def pending(self) -> int:
         """Number of messages that wait."""
         return len(self._messages)
 
-    def push(self, subject: Subject, phrases: tuple[Phrase, ...], *, first: bool = False) -> None:
-        """Let a message wait its turn, or be the next; an older one on its subject is dropped."""
-        self.forget(subject)
-        if first:
-            self._messages.appendleft((subject, phrases))
-        else:
-            self._messages.append((subject, phrases))
+    def awaits(self, subject: Subject) -> bool:
+        """Say whether a message on a subject is being said or waits."""
+        return self.subject is subject or subject in self._messages
+
+    def push(self, subject: Subject, phrases: tuple[Phrase, ...]) -> None:
+        """Let a message wait its turn; an older one on its subject is dropped."""
+        self._messages[subject] = phrases
 
     def pop(self) -> tuple[Subject, tuple[Phrase, ...]] | None:
-        """Take the message whose turn it is."""
-        return self._messages.popleft() if self._messages else None
+        """Take the message whose turn it is: the most important."""
+        if not self._messages:
+            return None
+        subject = min(self._messages, key=lambda each: each.value)
+        return subject, self._messages.pop(subject)
 
     def forget(self, *subjects: Subject) -> None:
         """Drop waiting messages: those on these subjects, all if none is named."""
-        self._messages = deque(m for m in self._messages if subjects and m[0] not in subjects)
+        for subject in subjects or tuple(self._messages):
+            self._messages.pop(subject, None)
 
 
 class Speech:
@@ -95,7 +109,7 @@ class Speech:
     def answer(self, listener: Listener, *phrases: Phrase) -> None:
         """Say what a key of this listener did, before anything that waits."""
         self.cut(listener)
-        listener.push(Subject.KEYS, phrases, first=True)
+        listener.push(Subject.KEYS, phrases)
         self.go_on(listener)
 
     def go_on(self, listener: Listener) -> bool:

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -28,6 +28,7 @@ from dialplan.phrases import Phrase
 from dialplan.prompts.catalogue import (
     DEFAULT_LANGUAGE,
     LANGUAGES,
+    NAME,
     closest_language,
     load_catalogue,
     render_all,
@@ -68,7 +69,12 @@ class Bank:
     rate: int
     languages: tuple[str, ...]
 
-    def clips(self, language: str, phrases: Sequence[Phrase]) -> list[Piece]:
+    def clips(
+        self,
+        language: str,
+        phrases: Sequence[Phrase],
+        names: Mapping[int, Piece] | None = None,
+    ) -> list[Piece]:
         """Return the pieces that say phrases, one after the other.
 
         Args:
@@ -76,6 +82,8 @@ class Bank:
                 loaded without, the default language is spoken, or the first that there is: a
                 caller is not left in silence because a setting changed.
             phrases: What to say.
+            names: Where the names that callers have spoken lie, by leg. One that is not there any
+                more is left out of its sentence.
 
         Raises:
             UnknownPhraseError: There is no such phrase.
@@ -84,7 +92,13 @@ class Bank:
         spoken = closest_language(language)
         if spoken not in self.languages:
             spoken = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in self.languages else self.languages[0]
-        return [self._piece(spoken, name) for name in render_all(spoken, phrases)]
+        pieces: list[Piece] = []
+        for clip in render_all(spoken, phrases):
+            if not clip.startswith(NAME):
+                pieces.append(self._piece(spoken, clip))
+            elif names and (piece := names.get(int(clip.removeprefix(NAME)))) is not None:
+                pieces.append(piece)
+        return pieces
 
     def tone(self, name: str) -> Piece:
         """Return where a tone is: ``"enter"``, ``"exit"``, ``"beep"`` or ``"error"``."""

@@ -13,6 +13,7 @@ rules. Clips are named for where they come from:
 ``number.21``, ``time.0930`` clips of the rules, the same names in every language
 ``pause.300``                a silence in milliseconds; nothing is recorded
 ``tone.enter``               a tone, the same in every language
+``name.17``                  the name that the caller of leg 17 has spoken
 ============================ =====================================================
 """
 
@@ -33,6 +34,7 @@ from dialplan.prompts.swedish import Swedish
 __all__ = [
     "DEFAULT_LANGUAGE",
     "LANGUAGES",
+    "NAME",
     "PHRASE_PAUSE",
     "Argument",
     "Catalogue",
@@ -47,6 +49,9 @@ LANGUAGES: Final[tuple[str, ...]] = ("en", "sv")
 DEFAULT_LANGUAGE: Final = "en"
 PHRASE_PAUSE: Final = "pause.300"
 """Between two phrases of one prompt: a full stop's worth of breath."""
+
+NAME: Final = "name."
+"""Before the leg's number: the name that its caller has spoken, which no bank holds."""
 
 _COMMA_PAUSE: Final = "pause.120"
 _TONE: Final = "tone."
@@ -205,8 +210,10 @@ def _choose_form(
 
 def _speak(rules: Language, argument: Argument, value: int | str) -> Spoken:
     match argument.kind:
-        case "count":
+        case "count" | "number":
             return rules.number(checked_number(value), argument.gender)
+        case "name" if isinstance(value, int):
+            return [f"{NAME}{value}"]
         case "minutes" if isinstance(value, int):
             return rules.minutes(value, final=argument.final)
         case "time":

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from bridge.calls import Call
+from bridge.conferences import RunningConference
 from bridge.media.messages import (
     CloseLeg,
     Command,
@@ -50,6 +51,7 @@ from dialplan import store
 from dialplan.conference import ConferenceState
 from dialplan.events import NumberInfo
 from dialplan.floor import Where
+from dialplan.people import PersonView
 from dialplan.pins import generate
 from dialplan.rules import ConferenceRules, Role
 from tests.support.stage import CONFERENCE, NUMBER, FakeMedia, FakeSip, Stage, negotiated
@@ -381,6 +383,11 @@ class Story:
 
     # --- what must hold ------------------------------------------------------------------------
 
+    @staticmethod
+    def has_music(conference: RunningConference, person: PersonView) -> bool:
+        """Say whether somebody hears music: who waits, and who was told to be alone."""
+        return conference.rules._meeting.people[person.leg].music or person.where is Where.WAITING
+
     def check(self) -> None:
         """See that mixer, conferences and calls agree."""
         assert self.stage.faults == []
@@ -394,7 +401,7 @@ class Story:
                 in_room = person.where is Where.ROOM
                 assert place.room == (conference.room if in_room else None)
                 assert (place.speaks, place.hears) == (person.speaks, person.hears)
-                assert (person.leg in self.media.background) is (person.where is Where.WAITING)
+                assert (person.leg in self.media.background) is self.has_music(conference, person)
                 assert conference.calls[person.leg].conference is conference
                 in_rooms |= {person.leg} if in_room else set()
         mixed = {leg for leg, place in self.media.placed.items() if place.room is not None}

@@ -10,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from dialplan.actions import (
     Answer,
     CallAction,
+    CheckHostPin,
     CheckPin,
     Chime,
     ConferenceAction,
+    DialOut,
     EndLeg,
     HangUp,
     Join,
@@ -21,18 +23,22 @@ from dialplan.actions import (
     PassDigit,
     Place,
     Play,
+    RecordName,
     RecordRefusal,
+    RoleChanged,
     Say,
     SessionEnded,
     SessionStarted,
     StartTimer,
+    StopName,
     StopPlay,
     StopSay,
     StopTimer,
+    Volume,
 )
 from dialplan.call_flow import CallFlow, FlowState, FlowTimes
 from dialplan.causes import EndCause, Refusal, SessionEnd
-from dialplan.conference import Conference, ConferenceState
+from dialplan.conference import Conference, ConferenceState, ConferenceTimes
 from dialplan.events import (
     Answered,
     CallEvent,
@@ -46,14 +52,17 @@ from dialplan.events import (
     LegDigit,
     LegPromptDone,
     MediaStarted,
+    NameRecorded,
     NumberInfo,
     PinChecked,
     PinResult,
     PromptDone,
     Released,
+    Speaking,
     TimerFired,
 )
 from dialplan.floor import Where
+from dialplan.people import PersonView
 from dialplan.phrases import Phrase, PhraseKey
 from dialplan.rules import ConferenceRules, Role
 
@@ -238,10 +247,17 @@ class RoomDriver:
 
     Args:
         rules: Of the conference.
+        times: Other times; by default those of a bridge, but nobody is told of being alone, which
+            would come between in every story of one.
     """
 
-    def __init__(self, rules: ConferenceRules | None = None) -> None:
-        self.room = Conference(ConferenceRules() if rules is None else rules)
+    def __init__(
+        self, rules: ConferenceRules | None = None, times: ConferenceTimes | None = None
+    ) -> None:
+        self.room = Conference(
+            ConferenceRules() if rules is None else rules,
+            ConferenceTimes(alone_s=10.0**9) if times is None else times,
+        )
         self.clock = Clock()
         self.wall = WALL - timedelta(seconds=self.clock.now)
         self.legs = 0
@@ -255,15 +271,45 @@ class RoomDriver:
         self.ended: dict[int, EndCause] = {}
         self.sessions = 0
         self.session_end: SessionEnd | None = None
+        self.volumes: dict[int, float] = {}
+        self.recording: set[int] = set()
+        self.checking: CheckHostPin | None = None
+        self.dialled: list[DialOut] = []
+        self.promoted: list[RoleChanged] = []
 
     # --- what happens --------------------------------------------------------------------------
 
-    def enter(self, role: Role = "guest") -> int:
+    def enter(
+        self,
+        role: Role = "guest",
+        caller: str | None = None,
+        *,
+        pin: str | None = None,
+        invited: bool = False,
+    ) -> int:
         """Let somebody with a right PIN ask to come in."""
         self.legs += 1
         leg = self.legs
-        self.send(Entered(self.clock.now, leg, role, self.now_wall()))
+        pin = role if pin is None else pin
+        self.send(Entered(self.clock.now, leg, role, self.now_wall(), caller, pin, invited))
         return leg
+
+    def speak(self, leg: int, seconds: float) -> None:
+        """Speak for so long."""
+        self.send(Speaking(self.clock.now, leg, talking=True))
+        self.wait(seconds)
+        self.send(Speaking(self.clock.now, leg, talking=False))
+
+    def name(self, leg: int, seconds: float = 1.0) -> None:
+        """Say a name of this length after the tone."""
+        self.hear_out(leg)
+        assert leg in self.recording
+        self.press(leg, "#")
+        self.send(NameRecorded(self.clock.now, leg, seconds))
+
+    def person(self, leg: int) -> PersonView:
+        """Look at somebody."""
+        return next(person for person in self.room.people() if person.leg == leg)
 
     def leave(self, leg: int) -> None:
         """Hang up, as this caller."""
@@ -314,7 +360,7 @@ class RoomDriver:
         self._check()
         return actions
 
-    def _carry_out(self, action: ConferenceAction) -> None:  # noqa: C901 - one arm an action
+    def _carry_out(self, action: ConferenceAction) -> None:  # noqa: C901, PLR0912, PLR0915 - one arm an action
         match action:
             case Answer():
                 assert action.leg not in self.answers, "answered twice"
@@ -334,6 +380,19 @@ class RoomDriver:
                 self.heard.setdefault(action.leg, []).extend(action.phrases)
             case StopSay():
                 assert self.saying.pop(action.leg).play == action.play
+            case Volume():
+                self.volumes[action.leg] = action.gain_db
+            case RecordName():
+                assert action.leg not in self.saying, "recorded over a prompt"
+                self.recording.add(action.leg)
+            case StopName():
+                self.recording.discard(action.leg)
+            case CheckHostPin():
+                self.checking = action
+            case DialOut():
+                self.dialled.append(action)
+            case RoleChanged():
+                self.promoted.append(action)
             case Chime():
                 self.chimes.append((self.clock.now, action.sound))
             case Music():
@@ -363,6 +422,7 @@ class RoomDriver:
         self.places.pop(leg, None)
         self.saying.pop(leg, None)
         self.music.discard(leg)
+        self.recording.discard(leg)
 
     def _check(self) -> None:
         room = self.room
@@ -373,22 +433,49 @@ class RoomDriver:
         for person in people:
             self._check_person(person.leg, person.where, speaks=person.speaks)
         census = room.census
-        by_place = [sum(p.where is where for p in people) for where in Where]
-        assert census.speakers + census.listeners == by_place[1]
-        assert census.waiting == by_place[0]
-        if self.sessions and census.speakers + census.listeners == 0:
+        places = {where: sum(p.where is where for p in people) for where in Where}
+        outside = (Where.WAITING, Where.KNOCKING, Where.ENTRANCE)
+        assert census.speakers + census.listeners == places[Where.ROOM]
+        assert census.waiting == sum(places[where] for where in outside)
+        here = (Where.ROOM, Where.ENTRANCE, Where.KNOCKING)
+        if self.sessions and not any(places[where] for where in here):
             assert room.state in {ConferenceState.CLOSING, ConferenceState.OVER}
+        self._check_room(people)
         if room.over:
             assert not people
             assert not self.clock.due
+
+    def _check_room(self, people: tuple[PersonView, ...]) -> None:
+        """See that nothing stays that only a host could undo when there is none."""
+        view = self.room.view()
+        inside = [person for person in people if person.where is Where.ROOM]
+        hands = [person for person in inside if person.hand is not None]
+        in_line = sorted(hands, key=lambda person: person.hand or 0)
+        assert view.hands == tuple(person.leg for person in in_line)
+        assert [person.hand for person in in_line] == list(range(1, len(hands) + 1))
+        assert all(0 <= person.group <= view.breakouts for person in inside)
+        if self.room.state is not ConferenceState.RUNNING:
+            return
+        if not any(person.role == "host" for person in inside):
+            assert not view.locked, "locked, and nobody could unlock it"
+            if "grace" not in self.clock.due:
+                stranded = [p.leg for p in inside if not p.speaks and not p.self_muted]
+                assert not stranded, "muted, and nobody could lift it"
+        for person in inside:
+            if person.coaching is not None:
+                assert person.role == "host"
+                assert person.coaching in {other.leg for other in inside}
 
     def _check_person(self, leg: int, where: Where, *, speaks: bool) -> None:
         place = self.places[leg]
         assert place.in_room is (where is Where.ROOM)
         assert place.speaks is speaks
-        assert (leg in self.music) is (where is Where.WAITING)
-        if where is Where.WAITING:
+        outside = where in {Where.WAITING, Where.KNOCKING}
+        assert (leg in self.music) is outside or len(self.in_room()) == 1
+        if outside:
             assert f"wait:{leg}" in self.clock.due
+        if where is Where.ENTRANCE:
+            assert leg in self.saying or f"dialogue:{leg}" in self.clock.due
         if where is Where.PARTING:
             assert leg in self.saying, "parting, and nothing is being said"
         if leg in self.saying:

@@ -358,11 +358,13 @@ def test_who_mutes_while_waiting_comes_in_muted_and_knows_it() -> None:
 
 def test_the_host_muted_hears_the_key_that_is_valid_now() -> None:
     """Key help lists what the keys do at this moment."""
-    room, (host,) = talking("host")
-    room.press(host, "*4")
-    assert room.keys_heard(host) == [K.KEYS_ARE, K.KEY_MUTE, K.KEY_COUNT, K.KEY_HELP]
-    room.press(host, "*6*4")
-    assert room.keys_heard(host)[-4:] == [K.KEYS_ARE, K.KEY_UNMUTE, K.KEY_COUNT, K.KEY_HELP]
+    room, (guest, _) = talking("guest", "host")
+    keys = [K.KEY_RAISE_HAND, K.KEY_VOLUME, K.KEY_COUNT, K.KEY_BECOME_HOST, K.KEY_HELP]
+    room.press(guest, "*4")
+    assert room.keys_heard(guest) == [K.KEYS_ARE, K.KEY_MUTE, *keys]
+    room.press(guest, "*6*2*4")
+    keys[0] = K.KEY_LOWER_HAND
+    assert room.keys_heard(guest)[-7:] == [K.KEYS_ARE, K.KEY_UNMUTE, *keys]
 
 
 def test_the_count_tells_speakers_listeners_and_who_waits() -> None:

@@ -14,35 +14,56 @@ from typing import get_args
 import pytest
 
 from dialplan.actions import Answer, Chime, ConferenceAction, Say, StopSay
-from dialplan.conference import Conference, ConferenceState
+from dialplan.conference import Conference, ConferenceState, ConferenceTimes
 from dialplan.events import (
     ConferenceEvent,
+    DialOutEnded,
+    DialOutOutcome,
     EndRequested,
-    Entered,
+    HostPinChecked,
+    HostPinOutcome,
     Joined,
-    Left,
     LegDigit,
     LegPromptDone,
     MaintenanceDue,
+    NameRecorded,
+    Order,
     RulesChanged,
+    Speaking,
+    Steered,
     TimerFired,
 )
 from dialplan.floor import Where
+from dialplan.keypad import KEY_MAP
+from dialplan.people import PersonView
 from dialplan.phrases import PhraseKey
-from dialplan.rules import ConferenceRules, EndRule, Role, StartRule
+from dialplan.rules import ConferenceRules, EndRule, NameRule, Role, StartRule
+from dialplan.speech import Subject
 from tests.dialplan.driver import RoomDriver
 
 K = PhraseKey
 KEYS = "0123456789*#ABCD"
-COMMANDS = ("*6", "*6", "*#", "*4", "**6", "5", "*", "#")
-MUTE_WORDS = {K.MUTED: True, K.UNMUTED: False}
-# What the room is told by somebody's coming or going; all else is for the one alone.
-ROOM_WORDS = {
-    K.CONFERENCE_STARTS,
-    K.HOST_LEFT,
-    K.HOST_RETURNED,
-    K.CONFERENCE_ENDED,
-    K.GOODBYE,
+COMMANDS = (*KEY_MAP, "*6", "*6", "*2", "*2", "**6", "5", "*", "#", "1", "1", "2", "3", "1#")
+PIN = "123456781"
+# What is the answer to one's own key and said to nobody else.
+OWN_WORDS = {
+    K.UNMUTED,
+    K.HAND_RAISED,
+    K.HAND_LOWERED,
+    K.COUNT_SPEAKERS,
+    K.COUNT_LISTENERS,
+    K.KEYS_ARE,
+    K.LOUDER,
+    K.SOFTER,
+    K.ROLL_KEYS,
+    K.CALLER_NAME,
+    K.CALLER_NUMBER,
+    K.COACHING,
+    K.HOST_PIN_ENTER,
+    K.DIAL_ENTER,
+    K.BREAKOUT_HOW_MANY,
+    K.KNOCK_ADMITTED,
+    K.KNOCK_REFUSED,
 }
 LONGEST_PARTING_S = 300.0
 
@@ -61,6 +82,8 @@ def some_rules(rng: Random) -> ConferenceRules:
         max_length_s=rng.choice([None, None, 90.0, 700.0, 1500.0]),
         wait_limit_s=rng.choice([30.0, 300.0, 1800.0]),
         chimes=rng.random() < 0.7,
+        names=rng.choice(get_args(NameRule)),
+        waiting_room=rng.random() < 0.2,
     )
 
 
@@ -72,15 +95,16 @@ class Story(RoomDriver):
     """
 
     def __init__(self, rng: Random) -> None:
-        super().__init__(some_rules(rng))
+        super().__init__(some_rules(rng), ConferenceTimes())
         self.rng = rng
-        self.told_muted: dict[int, bool] = {}
+        self.own_mutes: dict[int, bool] = {}
         self.seen: set[tuple[ConferenceState, type[ConferenceEvent]]] = set()
 
     def send(self, event: ConferenceEvent) -> list[ConferenceAction]:
         """Deliver an event as the driver does, and check what it may lead to."""
         self.seen.add((self.room.state, type(event)))
         staying = self._staying()
+        before = {person.leg: person for person in self.room.people()}
         actions = super().send(event)
         for action in actions:
             if isinstance(action, StopSay):
@@ -89,9 +113,8 @@ class Story(RoomDriver):
                 self._check_words(event, action)
             elif isinstance(action, Answer) and isinstance(action.outcome, Joined):
                 assert staying < self.room.rules.capacity
-        for person in self.room.people():
-            if person.where is not Where.PARTING:
-                assert self.told_muted.get(person.leg, False) is person.self_muted
+        self._check_own_mutes(event, before)
+        self._check_opened(event, before)
         if any(isinstance(action, Chime) for action in actions):
             times = [at for at, _ in self.chimes]
             assert all(b - a > 2.999 for a, b in pairwise(times))
@@ -112,16 +135,30 @@ class Story(RoomDriver):
             case _:
                 pytest.fail(f"{type(event).__name__} cut a prompt")
 
+    def _check_own_mutes(self, event: ConferenceEvent, before: dict[int, PersonView]) -> None:
+        """See that nobody's own mute is changed by anything but their own key."""
+        for person in self.room.people():
+            then = before.get(person.leg)
+            if then is not None and then.self_muted is not person.self_muted:
+                came_back = person.where is Where.ROOM and then.where is not Where.ROOM
+                assert came_back or (isinstance(event, LegDigit) and event.leg == person.leg)
+
+    def _check_opened(self, event: ConferenceEvent, before: dict[int, PersonView]) -> None:
+        """See that who comes to be heard pressed a key or is being told."""
+        for person in self.room.people():
+            then = before.get(person.leg)
+            if then is None or then.where is not Where.ROOM or then.speaks or not person.speaks:
+                continue
+            own_key = isinstance(event, LegDigit) and event.leg == person.leg
+            just_told = isinstance(event, LegPromptDone | TimerFired) and person.floor
+            awaits = self.room._meeting.people[person.leg]
+            told = any(awaits.awaits(about) for about in (Subject.MODE, Subject.TURN))
+            assert own_key or just_told or told, "opened unawares"
+
     def _check_words(self, event: ConferenceEvent, say: Say) -> None:
-        """See that one caller's doings are told to no other, and note who was told to be muted."""
-        keys = [said.key for said in say.phrases]
-        for key in keys:
-            if key in MUTE_WORDS:
-                self.told_muted[say.leg] = MUTE_WORDS[key]
-        if isinstance(event, LegDigit | LegPromptDone):
-            assert say.leg == event.leg
-        elif isinstance(event, Entered | Left) and say.leg != event.leg:
-            assert set(keys) <= ROOM_WORDS
+        """See that the answer to one caller's key is told to no other."""
+        if isinstance(event, LegDigit) and say.leg != event.leg:
+            assert not OWN_WORDS & {said.key for said in say.phrases}
 
     def step(self) -> None:
         """Do one random thing that somebody can do now."""
@@ -133,11 +170,20 @@ class Story(RoomDriver):
             (0.3, self.announce_maintenance),
             (0.15, self.end_it),
             (0.3, self.report_an_old_prompt),
+            (1.0, self.somebody_speaks),
+            (0.5, self.somebody_steers),
+            (0.5, self.a_call_comes_to_nothing),
+            (0.3, self.an_answer_comes_late),
         ]
         if self.saying:
             choices.append((3.0, self.somebody_hears_something_out))
+        if self.recording:
+            choices.append((3.0, self.somebody_gives_a_name))
+        if self.checking:
+            choices.append((3.0, self.the_pin_is_looked_up))
         if self.present:
             choices += [
+                (0.3, self.somebody_keys_a_pin),
                 (1.0, self.somebody_goes),
                 (4.0, self.somebody_keys),
                 (0.1, self.somebody_sits_on_the_keypad),
@@ -148,10 +194,23 @@ class Story(RoomDriver):
     def _somebody(self) -> int:
         return self.rng.choice(sorted(self.present))
 
+    def _anybody(self) -> int:
+        """Name somebody, who may be gone or never have been there."""
+        return self.rng.choice([*sorted(self.present), self.rng.randrange(1, self.legs + 2)])
+
+    def an_answer_comes_late(self) -> None:
+        """Answer a question that nobody has put."""
+        now, leg = self.clock.now, self._anybody()
+        late = (NameRecorded(now, leg, 0.5), HostPinChecked(now, leg, 10**6, "right"))
+        for event in late:
+            if leg not in self.recording or not isinstance(event, NameRecorded):
+                self.send(event)
+
     def somebody_comes(self) -> None:
         """Come with a right PIN."""
         roles: tuple[Role, ...] = ("guest", "guest", "host")
-        self.enter(self.rng.choice(roles))
+        caller = self.rng.choice([None, "a", "b", "c", "d"])
+        self.enter(self.rng.choice(roles), caller, invited=self.rng.random() < 0.1)
 
     def somebody_goes(self) -> None:
         """Hang up."""
@@ -160,6 +219,41 @@ class Story(RoomDriver):
     def somebody_keys(self) -> None:
         """Press keys, a command or not; the conference may end on the way."""
         self._key(self.rng.choice(COMMANDS), self.rng.choice([0.0, 0.2, 2.5]))
+
+    def somebody_keys_a_pin(self) -> None:
+        """Become host, or try to."""
+        self._key(f"*3{PIN}#", 0.1)
+
+    def somebody_gives_a_name(self) -> None:
+        """Say a name or nothing, and end it by a key or by silence."""
+        leg = self.rng.choice(sorted(self.recording))
+        if self.rng.random() < 0.5:
+            self.send(LegDigit(self.clock.now, leg, "#"))
+        self.recording.discard(leg)
+        self.send(NameRecorded(self.clock.now, leg, self.rng.choice([0.0, 0.1, 1.0])))
+
+    def the_pin_is_looked_up(self) -> None:
+        """Answer for the shell."""
+        asked, self.checking = self.checking, None
+        assert asked is not None
+        outcome = self.rng.choice(get_args(HostPinOutcome))
+        self.send(HostPinChecked(self.clock.now, asked.leg, asked.query, outcome))
+
+    def somebody_speaks(self) -> None:
+        """Speak, heard or not."""
+        self.send(Speaking(self.clock.now, self._anybody(), talking=self.rng.random() < 0.7))
+
+    def somebody_steers(self) -> None:
+        """Order something from outside."""
+        order = self.rng.choice(get_args(Order))
+        about = self.rng.choice([None, self._anybody()])
+        mode = self.rng.choice([None, "presentation", "questions", "nonsense"])
+        self.send(Steered(self.clock.now, order, about, mode))
+
+    def a_call_comes_to_nothing(self) -> None:
+        """Report on a call that was asked for, or not."""
+        outcome = self.rng.choice(get_args(DialOutOutcome))
+        self.send(DialOutEnded(self.clock.now, self._anybody(), outcome))
 
     def somebody_sits_on_the_keypad(self) -> None:
         """Press two hundred keys."""
@@ -218,6 +312,7 @@ class Story(RoomDriver):
             self.hear_out()
             self.wait(10.0)
             now = self.clock.now
+            self.recording.clear()
             parting = {p.leg for p in self.room.people() if p.where is Where.PARTING}
             parting_since = {leg: parting_since.get(leg, now) for leg in parting}
             assert all(now - since < LONGEST_PARTING_S for since in parting_since.values())

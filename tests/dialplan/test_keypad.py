@@ -2,7 +2,8 @@
 
 import pytest
 
-from dialplan.keypad import COMMANDS, STRAY, Command, Keypad, Stray, commands_of
+from dialplan.errors import RulesError
+from dialplan.keypad import KEY_MAP, STRAY, Command, Key, Keypad, Stray, commands_of, key_map
 from dialplan.rules import Role
 
 ROLES: tuple[Role, ...] = ("host", "guest")
@@ -59,5 +60,69 @@ def test_unknown_keys_are_stray(keys: str) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_key_map_lists_what_a_role_has(role: Role) -> None:
     """`*4` and the keypad read the same table."""
-    listed = set(commands_of(role))
-    assert listed == {key.command for key in COMMANDS.values() if role in key.roles}
+    listed = commands_of(role)
+    assert set(listed) == {key.command for key in KEY_MAP.values() if role in key.roles}
+    assert len(set(listed)) == len(listed)
+
+
+HOST_KEYS = {
+    "*5": Command.LOCK,
+    "*7": Command.MODE,
+    "*8": Command.SOUNDS,
+    "*9": Command.RECORD,
+    "#9": Command.RECORD,
+    "#1": Command.ROLL_CALL,
+    "#2": Command.TAKE_HAND,
+    "#3": Command.BREAKOUT,
+    "#6": Command.MUTE_ALL,
+    "#7": Command.DIAL_OUT,
+    "#8": Command.COACH,
+    "#0": Command.END_ALL,
+}
+
+
+@pytest.mark.parametrize(("keys", "command"), HOST_KEYS.items())
+def test_what_is_a_hosts_is_a_hosts_alone(keys: str, command: Command) -> None:
+    """The same keys mean nothing to a guest."""
+    for role in ROLES:
+        keypad = Keypad()
+        keypad.press(0.0, keys[0], role)
+        assert keypad.press(0.1, keys[1], role) is (command if role == "host" else STRAY)
+
+
+def test_a_host_has_no_key_to_become_one() -> None:
+    """It is for the others."""
+    keypad = Keypad()
+    keypad.press(0.0, "*", "host")
+    assert keypad.press(0.1, "3", "host") is STRAY
+
+
+def test_an_administrator_moves_a_command_or_takes_it_away() -> None:
+    """What is not named stays as it ships."""
+    keys = key_map({"*0": "mute", "*6": "none", "#9": "lock"})
+    assert keys["*0"] == KEY_MAP["*6"]
+    assert "*6" not in keys
+    assert keys["#9"] == Key(Command.LOCK, ("host",))
+    assert keys["*2"] == KEY_MAP["*2"]
+    keypad = Keypad(keys)
+    keypad.press(0.0, "*", "guest")
+    assert keypad.press(0.1, "0", "guest") is Command.MUTE
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"*6": "mtue"}, ("*6", "mtue", "roll_call", "none")),
+        ({"6": "mute"}, ("'6'",)),
+        ({"*66": "mute"}, ("'*66'",)),
+        ({"*A": "mute"}, ("'*A'",)),
+        ({"16": "mute"}, ("'16'",)),
+    ],
+)
+def test_an_unknown_action_or_key_is_refused_by_name(
+    changes: dict[str, str], names: tuple[str, ...]
+) -> None:
+    """A mistyped action silently ignored is the fault that users report."""
+    with pytest.raises(RulesError) as caught:
+        key_map(changes)
+    assert all(name in str(caught.value) for name in names)
