@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bridge.media._rows import Rows
 from bridge.media.agc import Agc
-from bridge.media.codecs import FRAME
+from bridge.media.codecs import AT_ONCE, FRAME
 from bridge.media.gate import Gate
 from bridge.media.levels import Levels
 from bridge.media.messages import Configure
@@ -62,7 +62,7 @@ class Gains(Rows):
         # At the end of the frame.
         self.end: npt.NDArray[np.float32] = self.column("end", np.float32, fill=1)
         self.flat = True
-        self._curves: npt.NDArray[np.float32] = self.column("_curves", np.float32, FRAME)
+        self._curves = np.empty((AT_ONCE, FRAME), np.float32)
 
     def follow(self, levels: Levels, gate: Gate, agc: Agc, options: Configure) -> None:
         """Make the gains of this tick out of what each stage wants.
@@ -87,7 +87,7 @@ class Gains(Rows):
             self.coefficients[sudden, _SUDDEN] = rise[sudden]
             self.coefficients[sudden, _RISE] = 0
         self.end = end
-        self.flat = bool((self.coefficients == (1, 0, 0)).all())
+        self.flat = not rise.any() and bool((end == 1).all())
 
     def silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         """Say of which legs nothing at all is heard in this frame: bool, as long as `rows`."""
@@ -107,6 +107,8 @@ class Gains(Rows):
         """
         if self.flat:
             return
-        curves = self._curves[: len(rows)]
-        np.matmul(self.coefficients[rows], shapes(pcm.shape[1]), out=curves)
-        pcm *= curves
+        coefficients = self.coefficients[rows]
+        for first in range(0, len(rows), AT_ONCE):
+            part = coefficients[first : first + AT_ONCE]
+            curves = np.matmul(part, shapes(FRAME), out=self._curves[: len(part)])
+            pcm[first : first + AT_ONCE] *= curves

@@ -6,6 +6,8 @@ speakers whose codec is not the one most legs have. Legs that speak G.722 are le
 them this makes only what is played to them.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,8 @@ from bridge.media.seating import Seating
 from bridge.media.speech import MIX, REPLACE, Players
 
 __all__ = ["Hearing"]
+
+_NOTHING: Final = np.empty((0, FRAME), np.float32)
 
 
 class Hearing(Rows):
@@ -87,6 +91,8 @@ class Hearing(Rows):
             Frames behind missing ones and second frames, as `Streams.follow` wants them, each
             float32 `(k, 160)`; silence where they are none of G.711.
         """
+        if not len(reading.bridged) + len(reading.edited):
+            return _NOTHING, _NOTHING
         codecs = legs.codec[seating.order]
         behind = self.frames(codecs[reading.bridged], reading.behind, store)
         return behind, self.frames(codecs[reading.edited], reading.extra_index, store)

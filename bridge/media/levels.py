@@ -141,7 +141,8 @@ class Levels(Rows):
         np.minimum(self.least, self.rms, out=self.least, where=self.came)
         np.minimum(self.least, self.least_before, out=self.floor)
         self.floor *= np.float32(BIAS)
-        np.clip(self.floor, LEAST_FLOOR, GREATEST_FLOOR, out=self.floor)
+        np.maximum(self.floor, LEAST_FLOOR, out=self.floor)
+        np.minimum(self.floor, GREATEST_FLOOR, out=self.floor)
         full = self.seen >= WINDOW_TICKS
         np.copyto(self.least_before, self.least, where=full)
         self.least[full] = _NEVER
@@ -150,7 +151,9 @@ class Levels(Rows):
     def _follow_speech(self) -> npt.NDArray[np.intp]:
         was = self.talking.copy()
         self.attack += np.where(self.loud, np.int8(1), np.int8(-1))
-        np.clip(self.attack, 0, _ATTACK_LIMIT, out=self.attack)
+        # Not `np.clip`: its checks of whole numbers take ten times as long as both of these.
+        np.maximum(self.attack, 0, out=self.attack)
+        np.minimum(self.attack, _ATTACK_LIMIT, out=self.attack)
         self.hang -= 1
         self.hang[self.loud & (was | (self.attack >= ATTACK))] = HANG_OVER_TICKS
         np.maximum(self.hang, 0, out=self.hang)

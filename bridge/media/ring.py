@@ -20,6 +20,8 @@ SLOTS: Final = 32
 """Rows of a leg's ring, 640 ms. A power of two."""
 
 _HALF: Final = FRAME // 2
+_ROW: Final = np.dtype((np.void, FRAME))
+"""A row as one element: numpy copies such in half the time of 160 numbers."""
 
 
 class Ring(Rows):
@@ -50,7 +52,7 @@ class Ring(Rows):
             rows: intp, `(k,)`: the legs, each at most once.
             position: int64, `(k,)`: octets since the leg was opened.
             packets: uint8, `(n, PACKET_ROW)`: packets as received.
-            index: intp, `(k,)`: which of them each leg's packet is.
+            index: intp, `(k,)`: which of them each leg's packet is, ascending.
             offset: int64, `(k,)`: where its payload begins.
             length: int64, `(k,)`: octets of payload, 1 to 480.
             codec: uint8, `(legs,)`: codec of every leg; says what silence is.
@@ -78,7 +80,12 @@ class Ring(Rows):
             chosen = np.flatnonzero(plain)
             rows, position, index = rows[chosen], position[chosen], index[chosen]
         target = rows * SLOTS + (position // FRAME & (SLOTS - 1))
-        self.octets.reshape(-1, FRAME)[target] = packets[:, HEADER : HEADER + FRAME][index]
+        payload = packets[:, HEADER : HEADER + FRAME].view(_ROW)[:, 0]
+        if len(index) and index[-1] - index[0] == len(index) - 1:  # nearly every time: all of them
+            payload = payload[index[0] : index[-1] + 1]
+        else:
+            payload = payload[index]
+        self.octets.reshape(-1).view(_ROW)[target] = payload
         self.filled.reshape(-1)[target] = FRAME
 
     def _prepare(

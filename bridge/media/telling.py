@@ -222,10 +222,9 @@ class Teller:
     def tell(self, tick: int, now: float) -> None:
         """Tell what is due in this tick."""
         state = self._state
-        for row in np.flatnonzero(
-            state.legs.open & (state.legs.leg % STATISTICS_TICKS == tick % STATISTICS_TICKS)
-        ).tolist():
-            state.put(self.leg(row))
+        turn = (tick - 1) % STATISTICS_TICKS
+        for place in np.flatnonzero(state.legs.open[turn::STATISTICS_TICKS]).tolist():
+            state.put(self.leg(turn + STATISTICS_TICKS * place))
         if self._traces and tick % (TICKS_PER_SECOND // 5) == 0:
             for leg in list(self._traces):
                 self.forget(leg)

@@ -311,6 +311,7 @@ FEW = (
     "range(1, LOOK_AHEAD + 1)",
     "range(1, FRAMES + 1)",
     "range(0, n, AT_ONCE)",
+    "range(0, len(rows), AT_ONCE)",
     "range(TABLED)",
     "range(BLOCKS)",
     "enumerate((0, _GROUP))",
