@@ -11,6 +11,7 @@ The layouts are those of 64-bit Linux, with glibc and with musl, on little-endia
 
 import functools
 import os
+import platform
 import socket
 import sys
 from typing import Any, Final
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from cffi import FFI
 
-__all__ = ["Messages", "disconnect", "receive_many", "send_many"]
+__all__ = ["Messages", "Ready", "disconnect", "receive_many", "send_many"]
 
 _UNSPECIFIED = bytes(16)  # struct sockaddr whose sa_family is AF_UNSPEC (0)
 
@@ -58,6 +59,17 @@ _HEADER: Final = np.dtype(
 )
 """struct mmsghdr: a struct msghdr of 56 octets, the octets moved, padding."""
 
+_PACKED: Final = platform.machine() == "x86_64"
+_EVENT: Final = np.dtype(
+    {
+        "names": ["events", "descriptor"],
+        "formats": [np.uint32, np.int32],
+        "offsets": [0, 4 if _PACKED else 8],
+        "itemsize": 12 if _PACKED else 16,
+    }
+)
+"""struct epoll_event, whose data are descriptors."""
+
 _DONTWAIT: Final = 0x40  # MSG_DONTWAIT
 
 
@@ -69,6 +81,7 @@ def _load() -> tuple[FFI, Any]:
         int connect(int sockfd, const void *addr, unsigned int addrlen);
         int recvmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags, void *timeout);
         int sendmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags);
+        int epoll_wait(int epfd, void *events, int maxevents, int timeout);
         """
     )
     return ffi, ffi.dlopen(None)
@@ -86,6 +99,34 @@ def disconnect(sock: socket.socket) -> None:
     ffi, lib = _load()
     if lib.connect(sock.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)):
         raise OSError(ffi.errno, f"disconnecting a UDP socket: {os.strerror(ffi.errno)}")
+
+
+class Ready:
+    """Which sockets have something to read, as an array: Python's epoll makes tuples.
+
+    Args:
+        most: sockets at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        ffi, _ = _load()
+        self._events = np.zeros(most, _EVENT)
+        self._first = ffi.cast("char *", self._events.ctypes.data)
+
+    def of(self, epoll: int, most: int) -> npt.NDArray[np.intp]:
+        """Ask an epoll, never waiting.
+
+        Args:
+            epoll: its descriptor.
+            most: sockets to be told of.
+
+        Returns:
+            intp, `(k,)`: their descriptors; nothing where the kernel fails.
+        """
+        _, lib = _load()
+        found = lib.epoll_wait(epoll, self._first, most, 0) if most > 0 else 0
+        ready: npt.NDArray[np.intp] = self._events["descriptor"][: max(0, found)].astype(np.intp)
+        return ready
 
 
 class Messages:

@@ -1,19 +1,22 @@
 """One socket a leg, over loopback: latching, floods, strangers, rebinding, what buffers drop."""
 
+import errno
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from bridge.media._uring import Batch
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.legs import Legs
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import PACKET, Outgoing
-from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, OwnSockets
+from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, TIMED_SHARE, OwnSockets
 from bridge.media.ports import MediaPair, open_beside, open_pair, open_shared
 from bridge.media.rtp import PACKET_ROW
 from bridge.media.seating import seat
@@ -51,10 +54,10 @@ class Phone:
 class Line:
     """A transport with some legs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool) -> None:
         self.counters = Counters()
         self.leg_counters = LegCounters(4)
-        self.sockets = OwnSockets(4, self.counters, self.leg_counters)
+        self.sockets = OwnSockets(4, self.counters, self.leg_counters, at_once=at_once)
         self.legs = Legs(4)
         self.pairs: dict[int, MediaPair] = {}
         self.phones: list[Phone] = []
@@ -95,11 +98,14 @@ class Line:
         return [(each.row, each.own_sdp) for each in self.sockets.take_latched()]
 
 
-@pytest.fixture
-def line() -> Iterator[Line]:
-    """A line, closed afterwards."""
-    line = Line()
+@pytest.fixture(params=["at once", "in loops"])
+def line(request: pytest.FixtureRequest) -> Iterator[Line]:
+    """A line, closed afterwards, in both ways to read and write."""
+    line = Line(at_once=request.param == "at once")
+    if request.param == "at once" and not line.sockets._many.at_once:
+        pytest.skip("the kernel has no io_uring for us")
     yield line
+    line.sockets._many.close()
     for row, pair in line.pairs.items():
         line.sockets.close(row)
         pair.close()
@@ -335,18 +341,56 @@ def test_rtcp_is_taken_from_the_legs_host_and_answered_there(line: Line) -> None
 
 
 def test_arrival_is_timed_by_the_kernel(line: Line) -> None:
-    """One tick in eight gives the time of arrival, by the wall clock."""
+    """One tick in so many gives the time of arrival, by the wall clock."""
     phone = line.phone()
     port = line.open(0, phone.address)
     phone.send(port)
     line.receive()
     times = []
-    for _ in range(16):
+    for _ in range(2 * TIMED_SHARE):
         phone.send(port)
         line.tick += 1
         times += line.sockets.receive(line.tick).times.tolist()
     assert len(times) == 2
     assert abs(times[0] - time.time()) < 60
+
+
+def test_who_was_expected_and_sends_nothing_leaves_no_hole(line: Line) -> None:
+    """Legs that were heard are read first; those that paused take no packet from the others."""
+    phones = [line.phone() for _ in range(4)]
+    ports = [line.open(row, phone.address) for row, phone in enumerate(phones)]
+    for pausing in (set(), {0}, {1, 3}, {0, 1, 2, 3}, {2}, set()):
+        sent = []
+        for row, phone in enumerate(phones):
+            if row not in pausing:
+                sent.append((row, phone.sequence))
+                phone.send(ports[row])
+        assert sorted(line.receive()) == sent
+
+
+def test_where_the_kernel_does_it_no_more_loops_do(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ring that fails while calls are up: they go on, from the very tick."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    phone.send(port)
+    line.until(line.receive)
+    outgoing = Outgoing(4)
+    seating = seat(line.legs, SILENCE_CODES)
+    outgoing.plan(seating, line.legs, line.sockets.reachable)
+    line.sockets.plan(seating, outgoing)
+
+    def fail(_: Batch) -> npt.NDArray[np.int32]:
+        raise OSError(errno.ENOMEM, "no more")
+
+    monkeypatch.setattr(Batch, "run", fail)
+    phone.send(port)
+    line.until(line.receive)
+    line.sockets.send()
+    assert len(phone.rtp.recv(500)) == PACKET
+    assert not line.sockets._many.at_once
+    assert line.counters.send_errors == line.counters.read_errors == 0
 
 
 def test_a_socket_beside_a_shared_port_is_never_without_a_connection(line: Line) -> None:

@@ -18,6 +18,7 @@ from bridge.media.counters import Counters, LegCounters
 from bridge.media.legs import Legs
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
+from bridge.media.own_sockets import TIMED_SHARE
 from bridge.media.ports import MediaPair, open_pair
 from bridge.media.rtp import PACKET_ROW
 from bridge.media.seating import seat
@@ -239,7 +240,8 @@ def test_both_transports_arrive_as_one(line: Line) -> None:
     phone.send(line.ports[0], 2)
     own.send(port, 2)
     line.tick += 1
-    while line.tick % 8 != 1:  # the own leg's turn to be timed; the shared port's is every second
+    # The own leg's turn to be timed; the shared port's is every second.
+    while line.tick % TIMED_SHARE != 1:
         line.tick += 1
     arrived = line.transports.receive(line.tick)
     assert arrived.rows.tolist() == [1, 1, 0, 0] or arrived.rows.tolist() == [1, 0, 0, 1]
