@@ -246,7 +246,7 @@ class Call:
 
     # -- media ----------------------------------------------------------------------------------
 
-    def media(self, event: MediaEvent) -> None:  # noqa: C901 - one arm an event
+    def media(self, event: MediaEvent) -> None:  # noqa: C901, PLR0912 - one arm an event
         """Take an event of the media process about this leg."""
         match event:
             case DigitPressed(digit=digit, at=at):
