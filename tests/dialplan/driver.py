@@ -69,6 +69,9 @@ from dialplan.rules import ConferenceRules, Role
 WALL = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 
 
+QUIET = ConferenceRules(chimes=False)
+
+
 class Clock:
     """Time and named timers, as the event loop would have them."""
 
@@ -480,6 +483,17 @@ class RoomDriver:
             assert leg in self.saying, "parting, and nothing is being said"
         if leg in self.saying:
             assert f"say:{leg}" in self.clock.due
+
+
+def talking(*roles: str, rules: ConferenceRules = QUIET) -> tuple[RoomDriver, list[int]]:
+    """Bring people into a running conference; everything said on the way in has been heard."""
+    room = RoomDriver(rules)
+    legs = [room.enter("host" if role == "host" else "guest") for role in roles]
+    room.hear_out()
+    room.wait(5.0)
+    room.heard.clear()
+    room.chimes.clear()
+    return room, legs
 
 
 def keys_of(phrases: Iterable[Phrase]) -> list[PhraseKey]:

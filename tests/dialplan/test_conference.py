@@ -26,25 +26,13 @@ from dialplan.events import (
 from dialplan.people import Census
 from dialplan.phrases import PhraseKey, phrase
 from dialplan.rules import ConferenceRules, Window
-from tests.dialplan.driver import WALL, RoomDriver
+from tests.dialplan.driver import QUIET, WALL, RoomDriver, talking
 
 K = PhraseKey
 WAITING = Joined(waiting=True)
 IN = Joined(waiting=False)
 ON_HOST = ConferenceRules(start="on_host")
 ON_SECOND = ConferenceRules(start="on_second")
-QUIET = ConferenceRules(chimes=False)
-
-
-def talking(*roles: str, rules: ConferenceRules = QUIET) -> tuple[RoomDriver, list[int]]:
-    """Bring people into a running conference; everything said on the way in has been heard."""
-    room = RoomDriver(rules)
-    legs = [room.enter("host" if role == "host" else "guest") for role in roles]
-    room.hear_out()
-    room.wait(5.0)
-    room.heard.clear()
-    room.chimes.clear()
-    return room, legs
 
 
 # --- start rules -------------------------------------------------------------------------------

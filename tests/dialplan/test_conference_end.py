@@ -7,8 +7,7 @@ from dialplan.conference import ConferenceState
 from dialplan.events import Ended, EndRequested, Joined, MaintenanceDue, RulesChanged
 from dialplan.phrases import PhraseKey, phrase
 from dialplan.rules import ConferenceRules
-from tests.dialplan.driver import RoomDriver
-from tests.dialplan.test_conference import talking
+from tests.dialplan.driver import RoomDriver, talking
 
 K = PhraseKey
 HOST_ENDS = ConferenceRules(chimes=False, end="host_leaves")

@@ -21,6 +21,10 @@ _STARTED = 0.55
 _GOES_ON = 0.45
 _QUIET_RMS = 15.0
 _MUSIC = 0.8
+_STEP = 4
+_LIKELY = 0.42
+"""Below 1 kHz, at a quarter of the rate, what is looked for is at least so like: measured over
+every clip alone, through mu-law and under a voice of the same level, 0.45 and more."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Ear:
             loud = np.flatnonzero(np.abs(clip) > 200)
             if loud.size and clip.size - loud[0] >= RATE // 8:
                 self._clips[label] = clip[loud[0] :]
+        self._low = {name: _low(clip[:_HEAD]) for name, clip in self._clips.items()}
 
     def clip(self, name: str) -> Samples:
         """Return a clip as it is compared, without its leading silence.
@@ -123,15 +128,12 @@ class Ear:
         size = 1 << int(np.ceil(np.log2(sound.size + _HEAD)))
         spectrum = np.fft.rfft(sound, size)
         sums = np.concatenate(([0.0], np.cumsum(sound**2)))
-        names = only or tuple(name for name, clip in self._clips.items() if clip.size >= _HEAD)
+        names = only or self._likely(sound)
         found: list[Said] = []
         for name in names:
             clip = self._clips[name]
             head = clip[: min(_HEAD, clip.size)]
-            product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(head, size)), size)
-            lags = sound.size - head.size + 1
-            energy = np.maximum(sums[head.size :] - sums[: -head.size], head.size * _QUIET_RMS**2)
-            curve = product[:lags] / np.sqrt(energy * np.dot(head, head))
+            curve = _curve(head, size, spectrum, sums)
             while True:
                 place = int(curve.argmax())
                 if curve[place] < _STARTED:
@@ -140,6 +142,21 @@ class Ear:
                 # The same clip again cannot begin before this one's head is over.
                 curve[max(0, place - head.size) : place + head.size] = 0.0
         return _without_overlaps(found)
+
+    def _likely(self, sound: npt.NDArray[np.float64]) -> tuple[str, ...]:
+        """Return the clips of at least half a second that may be in a recording.
+
+        There are hundreds: to compare each of them at the full rate takes seconds.
+        """
+        low = _low(sound)
+        size = 1 << int(np.ceil(np.log2(low.size + _HEAD // _STEP)))
+        spectrum = np.fft.rfft(low, size)
+        sums = np.concatenate(([0.0], np.cumsum(low**2)))
+        return tuple(
+            name
+            for name, clip in self._clips.items()
+            if clip.size >= _HEAD and _curve(self._low[name], size, spectrum, sums).max() > _LIKELY
+        )
 
     def _follow(
         self, name: str, sound: npt.NDArray[np.float64], place: int, correlation: float
@@ -172,6 +189,33 @@ class Ear:
             heard >= clip.size - 0.4 * RATE,
             correlation,
         )
+
+
+def _low(sound: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return what lies below 1 kHz, at a quarter of the rate."""
+    taps = np.sinc(np.arange(-16, 17) / _STEP) * np.hanning(35)[1:-1]
+    filtered = np.convolve(sound, taps / taps.sum(), mode="same")
+    return filtered[::_STEP]
+
+
+def _curve(
+    head: npt.NDArray[np.float64],
+    size: int,
+    spectrum: npt.NDArray[np.complex128],
+    sums: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return the normalised correlation of a clip's head with a recording at each lag.
+
+    Args:
+        head: What is looked for.
+        size: Of the transform.
+        spectrum: Of the recording.
+        sums: Running sums of its squares, from 0.
+    """
+    product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(head, size)), size)
+    energy = np.maximum(sums[head.size :] - sums[: -head.size], head.size * _QUIET_RMS**2)
+    curve: npt.NDArray[np.float64] = product[: energy.size] / np.sqrt(energy * np.dot(head, head))
+    return curve
 
 
 def _without_overlaps(found: list[Said]) -> list[Said]:
