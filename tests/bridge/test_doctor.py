@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge import doctor
 from bridge.doctor import Finding, examine
 from config.settings import LimitSettings, MediaSettings, PortRange, Settings, SipSettings
 
@@ -176,3 +177,18 @@ def test_address_of_another_machine_is_named_with_its_key(tmp_path: Path) -> Non
         assert "sip.bind_ip is 192.0.2.1" in finding.text
     media = Settings(data_dir=tmp_path, media=MediaSettings(bind_ip="192.0.2.1"))
     assert "media.bind_ip is 192.0.2.1" in found(media, "RTP ports")[0].text
+
+
+@pytest.mark.parametrize(
+    ("limit", "effective", "verdict"),
+    [(0, "0", "warning"), (0, "800000", "ok"), (0, "7fffff", "warning"), (20, "0", "ok")],
+)
+def test_the_right_to_real_time_comes_by_limit_or_by_capability(
+    monkeypatch: pytest.MonkeyPatch, limit: int, effective: str, verdict: str
+) -> None:
+    """CAP_SYS_NICE of the unit file counts without LimitRTPRIO; root without either does not."""
+    status = f"Name:\tpython\nCapInh:\tffffff\nCapEff:\t{effective:>016}\n"
+    monkeypatch.setattr(doctor, "_read", lambda _path: status)
+    monkeypatch.setattr("resource.getrlimit", lambda _which: (limit, limit))
+    (found,) = doctor._realtime()
+    assert found.verdict == verdict
