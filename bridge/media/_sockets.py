@@ -1,13 +1,23 @@
 """What both transports do with UDP sockets that control hands over."""
 
 import errno
+import fcntl
+import math
 import os
 import socket
 import stat
 import struct
 from typing import Final
 
-__all__ = ["PEER_ERRORS", "SIOCGSTAMPNS", "SO_TIMESTAMPNS", "TIMESPEC", "adopt_udp", "dropped_by"]
+__all__ = [
+    "PEER_ERRORS",
+    "SIOCGSTAMPNS",
+    "SO_TIMESTAMPNS",
+    "TIMESPEC",
+    "adopt_udp",
+    "arrived_at",
+    "dropped_by",
+]
 
 SO_TIMESTAMPNS: Final = 35
 """The option, and the kind of what comes by it (asm-generic/socket.h); Python names neither."""
@@ -52,6 +62,20 @@ def adopt_udp(fds: list[int]) -> list[socket.socket]:
             raise OSError(errno.ENOTSOCK, f"{sock.family.name} {sock.type.name}, not a UDP socket")
         sock.settimeout(0)
     return sockets
+
+
+def arrived_at(sock: socket.socket) -> float:
+    """Return when the packet arrived that was read last, by the wall clock [s]; NaN if unknown.
+
+    The kernel notes times of a socket from the first question on, which is therefore asked once
+    before a packet is read.
+    """
+    try:
+        stamp = fcntl.ioctl(sock.fileno(), SIOCGSTAMPNS, bytes(TIMESPEC.size))
+    except OSError:
+        return math.nan
+    seconds, nanoseconds = TIMESPEC.unpack(stamp)
+    return float(seconds + nanoseconds * 1e-9)
 
 
 def dropped_by(sock: socket.socket) -> int | None:

@@ -30,14 +30,21 @@ import numpy.typing as npt
 from bridge.media._libc import Ready, disconnect
 from bridge.media._many import ManySockets
 from bridge.media._packet_rows import PacketRows
-from bridge.media._sockets import PEER_ERRORS, SIOCGSTAMPNS, TIMESPEC, adopt_udp, dropped_by
+from bridge.media._sockets import (
+    PEER_ERRORS,
+    SIOCGSTAMPNS,
+    TIMESPEC,
+    adopt_udp,
+    arrived_at,
+    dropped_by,
+)
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.latching import Latch, Source, Verdict
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
 from bridge.media.rtp import PACKET_ROW, Arrivals
 from bridge.media.seating import Seating
-from bridge.media.transport import Latched
+from bridge.media.transport import Latched, RtcpPacket
 
 __all__ = ["QUIET_TICKS", "READS_PER_TICK", "OwnSockets"]
 
@@ -202,6 +209,7 @@ class OwnSockets:
         rtp, rtcp = adopt_udp(fds)
         try:
             _ask_for_stamps(rtp)
+            _ask_for_stamps(rtcp)
             leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
             leg.rtcp_named = media.remote_rtcp
             leg.events = media.dtmf_payload_type
@@ -590,9 +598,9 @@ class OwnSockets:
 
     # --- RTCP ---------------------------------------------------------------------------------
 
-    def receive_rtcp(self) -> list[tuple[int, bytes]]:
-        """Return RTCP packets by leg, of the hosts that the legs' media comes from."""
-        packets: list[tuple[int, bytes]] = []
+    def receive_rtcp(self) -> list[RtcpPacket]:
+        """Return RTCP packets of the hosts that the legs' media comes from."""
+        packets: list[RtcpPacket] = []
         buffer = self._rtcp_buffer
         for descriptor, _ in self._rtcp.poll(0, RTCP_PER_TICK):
             leg = self._by_descriptor[descriptor]
@@ -609,7 +617,7 @@ class OwnSockets:
                 self._counters.rtcp_strangers += 1
                 continue
             leg.rtcp_seen = source
-            packets.append((leg.row, bytes(buffer[:length])))
+            packets.append(RtcpPacket(leg.row, bytes(buffer[:length]), arrived_at(leg.rtcp)))
         return packets
 
     def send_rtcp(self, row: int, packet: bytes) -> None:

@@ -19,6 +19,7 @@ __all__ = ["report", "say_farewell", "say_goodbye"]
 
 _VERSION_2: Final = 2
 _HEADER: Final = 12
+_LONGEST_WAIT: Final = 1.0
 _RTCP_TYPES: Final = range(64, 96)
 """Packet types of RTCP as payload types of RTP (RFC 5761 section 4)."""
 
@@ -32,7 +33,7 @@ def report(state: State, now: float) -> None:
     """
     wall = time.time()
     reports, outgoing, sequences = state.reports, state.outgoing, state.sequences
-    for row, packet in state.transport.receive_rtcp():
+    for row, packet, arrived in state.transport.receive_rtcp():
         try:
             said = read_compound(packet)
         except MalformedRtcp:
@@ -41,7 +42,10 @@ def report(state: State, now: float) -> None:
             else:
                 state.counters.rtcp_malformed += 1
             continue
-        reports.take(row, said, outgoing, sequences, now, wall)
+        # It came before this tick did; where that is not known, or the clock leapt, it came now.
+        waited = wall - arrived
+        waited = waited if 0 <= waited < _LONGEST_WAIT else 0.0
+        reports.take(row, said, outgoing, sequences, now - waited, wall - waited)
     while reports.collisions:
         _collided(state, reports.collisions.pop(), now, wall)
     for row in reports.take_due(now):

@@ -411,8 +411,8 @@ class Reports(Rows):
             report: what it says.
             outgoing: what we send with: blocks about others are none of ours.
             sequences: what we receive with.
-            now: monotonic time [s].
-            wall: Unix time [s], the clock of our own reports.
+            now: monotonic time when it came [s].
+            wall: the same as Unix time [s], the clock of our own reports.
         """
         own = int(outgoing.ssrc[row])
         if report.ssrc == own:

@@ -241,7 +241,10 @@ class Sequences(Rows):
         self.jitter[rows] = jitter
         self.timings[rows] = timings
         self.jitter_sum[rows] += np.where(usable, jitter, 0)
-        self.jitter_worst[rows] = np.maximum(self.jitter_worst[rows], jitter)
+        # The mean of a few differences says nothing of the worst.
+        settled = timings > _JITTER_SPAN
+        worst = np.where(settled, np.maximum(self.jitter_worst[rows], jitter), jitter)
+        self.jitter_worst[rows] = worst
         self.transit[rows] = transit
 
     def jitter_mean(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

@@ -38,6 +38,7 @@ from bridge.media._sockets import (
     SO_TIMESTAMPNS,
     TIMESPEC,
     adopt_udp,
+    arrived_at,
     dropped_by,
 )
 from bridge.media.counters import Counters
@@ -46,7 +47,7 @@ from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
 from bridge.media.rtp import Arrivals
 from bridge.media.seating import Seating
-from bridge.media.transport import Latched
+from bridge.media.transport import Latched, RtcpPacket
 
 __all__ = ["MOST_PORTS", "SharedPorts"]
 
@@ -147,6 +148,7 @@ class SharedPorts:
             rtp.close()
             rtcp.close()
             raise
+        arrived_at(rtcp)  # from here on its packets are timed
         while len(self._ports) <= index:
             self._ports.append(None)
         # What another process let drop, it has counted.
@@ -438,9 +440,9 @@ class SharedPorts:
 
     # --- RTCP ---------------------------------------------------------------------------------
 
-    def receive_rtcp(self) -> list[tuple[int, bytes]]:
-        """Return RTCP packets by leg."""
-        packets: list[tuple[int, bytes]] = []
+    def receive_rtcp(self) -> list[RtcpPacket]:
+        """Return RTCP packets of legs."""
+        packets: list[RtcpPacket] = []
         buffer, left = self._rtcp_buffer, RTCP_PER_TICK
         for index, port in enumerate(self._ports):
             while port is not None and left:
@@ -456,7 +458,7 @@ class SharedPorts:
                 if row is None:
                     self._counters.rtcp_strangers += 1
                 else:
-                    packets.append((row, bytes(buffer[:length])))
+                    packets.append(RtcpPacket(row, bytes(buffer[:length]), arrived_at(port.rtcp)))
         return packets
 
     def send_rtcp(self, row: int, packet: bytes) -> None:

@@ -1,7 +1,7 @@
 """What the engine asks of a transport; `transports` is one, tests have another."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from bridge.media.outgoing import Outgoing
 from bridge.media.rtp import Arrivals
 from bridge.media.seating import Seating
 
-__all__ = ["Latched", "Transport"]
+__all__ = ["Latched", "RtcpPacket", "Transport"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -26,6 +26,21 @@ class Latched:
 
     row: int
     own_sdp: bool
+
+
+class RtcpPacket(NamedTuple):
+    """What came to an RTCP port.
+
+    Args:
+        row: the leg.
+        data: the datagram.
+        arrived: when it did, by the wall clock [s]; NaN where that is not known. It may have waited
+            for the tick, which is no part of a round trip.
+    """
+
+    row: int
+    data: bytes
+    arrived: float
 
 
 class Transport(Protocol):
@@ -101,8 +116,8 @@ class Transport(Protocol):
     def plan(self, seating: Seating, outgoing: Outgoing) -> None:
         """Learn which packets go to which legs, until the next plan."""
 
-    def receive_rtcp(self) -> list[tuple[int, bytes]]:
-        """Return RTCP packets by leg, bounded per tick."""
+    def receive_rtcp(self) -> list[RtcpPacket]:
+        """Return RTCP packets, bounded per tick."""
         ...
 
     def send_rtcp(self, row: int, packet: bytes) -> None:

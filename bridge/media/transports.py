@@ -25,7 +25,7 @@ from bridge.media.own_sockets import OwnSockets
 from bridge.media.rtp import Arrivals
 from bridge.media.seating import Seating
 from bridge.media.shared_ports import SharedPorts
-from bridge.media.transport import Latched
+from bridge.media.transport import Latched, RtcpPacket
 
 __all__ = ["Transports"]
 
@@ -178,8 +178,8 @@ class Transports:
 
     # --- RTCP ---------------------------------------------------------------------------------
 
-    def receive_rtcp(self) -> list[tuple[int, bytes]]:
-        """Return RTCP packets by leg, bounded per tick."""
+    def receive_rtcp(self) -> list[RtcpPacket]:
+        """Return RTCP packets, bounded per tick."""
         return self._own.receive_rtcp() + self._shared.receive_rtcp()
 
     def send_rtcp(self, row: int, packet: bytes) -> None:

@@ -5,6 +5,7 @@ channel. A test decides what arrives before which tick, so what is heard is exac
 """
 
 import errno
+import math
 import os
 import socket
 import struct
@@ -28,7 +29,7 @@ from bridge.media.seating import Seating
 from bridge.media.speech import Bank
 from bridge.media.state import State
 from bridge.media.tick import Tick
-from bridge.media.transport import Latched
+from bridge.media.transport import Latched, RtcpPacket
 from tests.support import g711
 
 __all__ = [
@@ -169,6 +170,7 @@ class _Wires:
         self.changed = True
         self.waiting: list[tuple[int, bytes]] = []
         self.rtcp_waiting: list[tuple[int, bytes]] = []
+        self.rtcp_arrived = math.nan
         self.latched: list[Latched] = []
         self.sources: dict[int, Source | None] = {}
         self.places: dict[int, list[int | None]] = {}
@@ -244,9 +246,9 @@ class _Wires:
         self._plan = seating, outgoing
         self.changed = False
 
-    def receive_rtcp(self) -> list[tuple[int, bytes]]:
+    def receive_rtcp(self) -> list[RtcpPacket]:
         packets, self.rtcp_waiting = self.rtcp_waiting, []
-        return packets
+        return [RtcpPacket(row, data, self.rtcp_arrived) for row, data in packets]
 
     def send_rtcp(self, row: int, packet: bytes) -> None:
         self.rtcp_sent[row].append(packet)

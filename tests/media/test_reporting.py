@@ -1,10 +1,13 @@
 """RTCP through whole ticks: what is taken, what is counted and dropped, what is said."""
 
 import struct
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bridge.media import reporting
 from bridge.media.messages import (
     CloseLeg,
     HandedLeg,
@@ -16,7 +19,7 @@ from bridge.media.messages import (
     QualityDropped,
     QualityRecovered,
 )
-from bridge.media.rtcp import read_compound
+from bridge.media.rtcp import ntp_time, read_compound
 from tests.media.engine import Engine, Rtp, Sender, still
 
 ROUND = 250
@@ -233,6 +236,31 @@ def test_what_the_far_end_reports_is_kept_apart_from_what_is_seen() -> None:
         assert told.remote_mos_now is not None
         assert told.mos > 4.2
         assert told.remote_mos_now < 2.5
+
+
+def test_what_a_report_waited_for_the_tick_is_no_part_of_the_round_trip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel's time of arrival counts, both for the round trip and for our echo of theirs."""
+    wall = 1_764_000_000.5
+    monkeypatch.setattr(reporting, "time", SimpleNamespace(time=lambda: wall))
+    for arrived, expected in ((wall - 0.015, 85), (wall + 3, 100), (wall - 90, 100), (np.nan, 100)):
+        with Engine() as engine:
+            sender = engine.open(1)
+            engine.run()
+            talk(engine, sender, 3)
+            row = engine.row(1)
+            seconds, fraction = ntp_time(wall - 0.1)
+            ours = (seconds & 0xFFFF) << 16 | fraction >> 16
+            block = struct.pack("!IIIIII", 1, 0, 0, 0, ours, 0)
+            head = struct.pack("!BBHIIIIII", 0x81, 200, 12, sender.ssrc, 7, 9, 0, 0, 0)
+            engine.wires.rtcp_arrived = arrived
+            engine.wires.rtcp_waiting.append((row, head + block))
+            before = time.monotonic()
+            engine.run()
+            assert engine.state.reports.rtt[row, 0] == pytest.approx(expected, abs=0.1)
+            held = engine.state.reports.last_sr_at[row] - (expected - 100) / 1000
+            assert before <= held <= time.monotonic()
 
 
 def test_garbage_on_either_port_ends_no_stage() -> None:

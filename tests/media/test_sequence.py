@@ -187,7 +187,19 @@ def test_jitter_is_true_from_its_first_packets_on() -> None:
         seen.append(float(sequences.jitter[0]))
     assert seen == pytest.approx([0, 80, 80, (80 + 80 + 240) / 3])
     assert sequences.jitter_mean(row)[0] == pytest.approx(np.mean(seen[1:]))
-    assert sequences.jitter_worst[0] == pytest.approx(max(seen))
+    assert sequences.jitter_worst[0] == pytest.approx(seen[-1])
     sequences.time(row, np.array([9.0]), np.array([900_000]))  # wound elsewhere: not usable
     assert sequences.timings[0] == 3
     assert sequences.jitter[0] == pytest.approx(seen[-1])
+
+
+def test_the_worst_jitter_is_of_what_has_settled() -> None:
+    """A first difference of 80 ms is no jitter of 80 ms; a bad second in the middle is kept."""
+    sequences, row = Sequences(1), np.array([0])
+    seen = []
+    late = [0.0, 0.08] + [0.0] * 40 + [0.0, 0.06] * 10 + [0.0] * 100
+    for k, seconds in enumerate(late):
+        sequences.time(row, np.array([5 + 0.02 * k + seconds]), np.array([160 * k]))
+        seen.append(float(sequences.jitter[0]))
+    assert sequences.jitter_worst[0] == pytest.approx(max(seen[17:]))
+    assert seen[-1] < 10 < sequences.jitter_worst[0] < seen[1] == pytest.approx(640)

@@ -455,10 +455,14 @@ def test_rtcp_is_told_apart_by_where_it_comes_from(line: Line) -> None:
     phones = [line.phone(), line.phone()]
     for row, phone in enumerate(phones):
         line.open(row, phone)
+    began = time.time()
     phones[1].rtcp.sendto(b"one", (HOST, line.ports[0] + 1))
     phones[0].rtcp.sendto(b"nought", (HOST, line.ports[0] + 1))
     line.phone().rtcp.sendto(b"stranger", (HOST, line.ports[0] + 1))
-    assert line.transports.receive_rtcp() == [(1, b"one"), (0, b"nought")]
+    came = line.transports.receive_rtcp()
+    assert [(each.row, each.data) for each in came] == [(1, b"one"), (0, b"nought")]
+    # Timed by the kernel, in the order they came, before we looked.
+    assert began <= came[0].arrived <= came[1].arrived <= time.time()
     assert line.counters.rtcp_strangers == 1
     line.transports.send_rtcp(1, b"ours")
     assert phones[1].rtcp.recvfrom(100) == (b"ours", (HOST, line.ports[0] + 1))
@@ -472,7 +476,8 @@ def test_without_a_name_rtcp_has_the_port_above(line: Line) -> None:
     line.legs.take(1, media)
     line.transports.open_shared(0, media, 0)
     pair.rtcp.sendto(b"report", (HOST, line.ports[0] + 1))
-    assert line.transports.receive_rtcp() == [(0, b"report")]
+    (came,) = line.transports.receive_rtcp()
+    assert (came.row, came.data) == (0, b"report")
 
 
 # --- odd commands ---------------------------------------------------------------------------------
