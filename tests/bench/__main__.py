@@ -17,6 +17,7 @@ from tests.bench import (
     phones,
     profiling,
     quality,
+    rtcp,
     soak,
     talkoff,
 )
@@ -102,6 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     eight.add_argument("--seconds", type=_whole(15, 600), default=20, help="measured (20)")
     nine = command("drain", draining)
     nine.add_argument("--calls", type=_whole(2, 1000), default=100, help="when it begins (100)")
+    ten = command("rtcp", rtcp)
+    ten.add_argument("--seconds", type=_whole(5, 600), default=30, help="measured (30)")
     return parser
 
 
@@ -136,6 +139,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
             result = delay.measure(options.seconds)
         case "drain":
             result = draining.measure(options.calls)
+        case "rtcp":
+            result = rtcp.measure(options.seconds)
         case "soak":
             result = soak.measure(options.minutes, options.legs)
         case "faults":

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bench import calls, draining, floor, largest, legs, phones
+from tests.bench import calls, draining, floor, largest, legs, phones, rtcp
 from tests.bench.__main__ import main
 from tests.bench.codings import CODINGS
 from tests.bench.programs import LoadProgram
@@ -410,3 +411,37 @@ def test_a_drain_is_judged_by_who_is_cut_and_who_gets_back(brief: None) -> None:
     assert (found["calls"], found["cut"], found["other_started"]) == (3, 0, 0)
     assert found["back_in"]
     assert found["exit_code"] == found["drain_exit_code"] == 0
+
+
+@pytest.mark.skipif(
+    shutil.which("dumpcap") is None or shutil.which("tshark") is None or os.geteuid() != 0,
+    reason="captures with dumpcap as root and reads with tshark",
+)
+def test_what_the_bridge_counts_is_what_tshark_counts() -> None:
+    """Every line, in little: counts to the packet, reports whole, BYE at the end."""
+    result = rtcp.measure(6)
+    assert [row["line"] for row in result["rows"]] == [line.name for line in rtcp.LINES]
+    for row in result["rows"]:
+        for name in rtcp.EXACT:
+            ours, theirs = row[name]
+            assert ours == theirs, (row["line"], name)
+        assert row["reports"]["sent"] == row["reports"]["whole"] > 0
+        assert row["reports"]["last"] == "200,202,203"
+        assert row["cname"] == {"characters": 16, "different": 1}
+    assert result["rtcp_malformed"] == 0
+
+
+def test_tsharks_table_of_streams_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the codec's name, and however the columns run into each other."""
+    table = """
+========================= RTP Streams ========================
+   Start time      End time     Src IP addr  Port    Dest IP addr  Port       SSRC
+ 0.00 9.98 127.0.0.1 27114 127.0.0.1 16384 0x5EED g711U 990 10 (1.0%) 0.1 20.1 40.2 0.01 0.49 2.37
+ 0.00 9.98 127.0.0.1 16384 127.0.0.1 27114 0x1 ITU-T G.722 1000 0 (0.0%) 0.1 20 21.0 0 0.10 0.20
+==============================================================
+"""
+    monkeypatch.setattr(rtcp, "_tshark", lambda *_: table.splitlines())
+    streams = rtcp._streams(Path(), [])
+    lossy, clean = streams[27114, 16384], streams[16384, 27114]
+    assert (lossy.packets, lossy.lost, lossy.jitter_mean, lossy.jitter_max) == (990, 10, 0.49, 2.37)
+    assert (clean.packets, clean.lost, clean.jitter_mean, clean.jitter_max) == (1000, 0, 0.1, 0.2)
