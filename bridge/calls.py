@@ -246,7 +246,7 @@ class Call:
 
     # -- media ----------------------------------------------------------------------------------
 
-    def media(self, event: MediaEvent) -> None:  # noqa: C901, PLR0912 - one arm an event
+    def media(self, event: MediaEvent) -> None:  # noqa: C901 - one arm an event
         """Take an event of the media process about this leg."""
         match event:
             case DigitPressed(digit=digit, at=at):
@@ -261,10 +261,8 @@ class Call:
                 self._quiet_since = None
             case LegStatistics():
                 self.statistics = event
-            case QualityDropped():
-                self._sounds_bad(event)
-            case QualityRecovered(direction=direction, mos=mos):
-                self._log.info("line is good again", direction=direction, mos=round(mos, 2))
+            case QualityDropped() | QualityRecovered():
+                self._sounds_otherwise(event)
             case TalkSpurt(talking=talking):
                 self.bridge.talking(self, talking=talking)
             case SourceLatched(own_sdp=own_sdp):
@@ -296,8 +294,12 @@ class Call:
             self._probing = True
             self.bridge.sip.probe(self.call)
 
-    def _sounds_bad(self, event: QualityDropped) -> None:
-        """Say which way a line has become bad; `direction` is that of `QualityDropped`."""
+    def _sounds_otherwise(self, event: QualityDropped | QualityRecovered) -> None:
+        """Say which way a line has become bad, or is good again."""
+        if isinstance(event, QualityRecovered):
+            mos = round(event.mos, 2)
+            self._log.info("line is good again", direction=event.direction, mos=mos)
+            return
         self.bridge.count("quality_dropped")
         self._log.warning(
             "line has become bad",
