@@ -51,7 +51,7 @@ class RunningConference:
         self._last_at = 0.0
         self._timers = Timers(bridge.loop, self._timer_fired)
         self._log = structlog.get_logger("bridge.conference").bind(conference=entry.id)
-        self.rules: Conference = Conference(entry.rules)
+        self.rules: Conference = Conference(entry.rules, keys=bridge.keys)
 
     # -- what calls say -------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ from bridge.sip.messages import (
 from dialplan.call_flow import CallFlow
 from dialplan.events import HostPinOutcome, PinFound, PinResult, PinThrottled
 from dialplan.guesses import GuessLimits, Throttle
+from dialplan.keypad import key_map
 
 if TYPE_CHECKING:
     from bridge.directory import Directory
@@ -112,6 +113,7 @@ class Bridge:
         self.vault = vault
         self.records = records
         self.bank = bank
+        self.keys = key_map(settings.keys.sequences())
         self.loop = loop
         self.calls: dict[int, Call] = {}
         self.legs: dict[int, Call] = {}

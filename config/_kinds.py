@@ -27,6 +27,7 @@ __all__ = [
     "choice",
     "choices",
     "integer",
+    "key_pairs",
     "number",
     "one_number",
     "optional",
@@ -90,6 +91,19 @@ def integer(low: int, high: int) -> Kind[int]:
         return value
 
     return Kind(f"a whole number from {low} to {high}", accept, _read_integer)
+
+
+def key_pairs() -> Kind[str]:
+    """Return the kind of a command's keys: pairs with blanks between them, or none."""
+
+    def accept(value: object) -> str:
+        if not isinstance(value, str) or not all(
+            re.fullmatch(r"[*#][0-9*#]", pair) for pair in value.split()
+        ):
+            raise ValueError
+        return " ".join(value.split())
+
+    return Kind('star or hash and one more key ("*6"), several with blanks, "" for none', accept)
 
 
 def one_number(*numbers: int) -> Kind[int]:

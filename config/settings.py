@@ -44,6 +44,7 @@ __all__ = [
     "AdminSettings",
     "EntrySettings",
     "Key",
+    "KeySettings",
     "LimitSettings",
     "LogSettings",
     "MediaSettings",
@@ -293,6 +294,35 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """``[keys]``: what callers press in a conference, by action."""
+
+    mute: str = _setting(kinds.key_pairs(), "*6", "mute oneself, or be heard again")
+    hand: str = _setting(kinds.key_pairs(), "*2", "raise or lower one's hand")
+    volume: str = _setting(kinds.key_pairs(), "*1", "how loud one hears the others")
+    count: str = _setting(kinds.key_pairs(), "*#", "how many there are")
+    become_host: str = _setting(kinds.key_pairs(), "*3", "become host with the host PIN")
+    lock: str = _setting(
+        kinds.key_pairs(), "*5", "lock or unlock (hosts, as all that follow but help)"
+    )
+    mode: str = _setting(kinds.key_pairs(), "*7", "who can speak")
+    mute_all: str = _setting(kinds.key_pairs(), "#6", "mute everybody but hosts")
+    take_hand: str = _setting(kinds.key_pairs(), "#2", "give the floor to the next raised hand")
+    roll_call: str = _setting(kinds.key_pairs(), "#1", "roll call")
+    sounds: str = _setting(kinds.key_pairs(), "*8", "what is heard when somebody comes or goes")
+    breakout: str = _setting(kinds.key_pairs(), "#3", "breakout rooms")
+    dial_out: str = _setting(kinds.key_pairs(), "#7", "call a number")
+    coach: str = _setting(kinds.key_pairs(), "#8", "speak to one caller alone")
+    end_all: str = _setting(kinds.key_pairs(), "#0", "end the conference for all")
+    record: str = _setting(kinds.key_pairs(), "*9 #9", "recording, which is not available yet")
+    help: str = _setting(kinds.key_pairs(), "*4", "hear one's keys")
+
+    def sequences(self) -> dict[str, str]:
+        """Return the keys of each action."""
+        return {declared.name: getattr(self, declared.name) for declared in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings; frozen, checked, paths absolute.
 
@@ -309,6 +339,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    keys: KeySettings = field(default_factory=KeySettings)
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
 
@@ -569,6 +600,15 @@ class _Reader:
             self.faults.append(
                 Fault(where, "privacy.master_key", f'"env" needs the variable {variable}, not set')
             )
+        given: dict[str, str] = {}
+        mine = [name for name in _declared() if name.startswith("keys.")]
+        # Those that the file moves last: it is their line that has to change.
+        for name in sorted(mine, key=lambda name: name in self.origins):
+            for pair in self._get(name).split():
+                if pair in given:
+                    what = f"has {pair}, which is {given[pair]} too; give one of them other keys"
+                    self.faults.append(Fault(self.origins.get(name, "defaults"), name, what))
+                given[pair] = name
         if self._get("entry.default_language") not in self._get("entry.languages"):
             name = "entry.default_language"
             self.faults.append(

@@ -125,32 +125,40 @@ KEY_MAP: Final[KeyMap] = {
 """The key map as it ships."""
 
 
-def key_map(changes: Mapping[str, str]) -> KeyMap:
+def key_map(sequences: Mapping[str, str]) -> KeyMap:
     """Make an administrator's key map.
 
     Args:
-        changes: Two keys, and the name of a `Command` or `"none"`; what is not named stays.
+        sequences: By the name of a `Command`, the keys that give it: none, one or more pairs with
+            blanks between them. A command that is not named keeps those it ships with.
 
     Returns:
         The map, in the order in which `*4` reads it out.
 
     Raises:
-        RulesError: A sequence is none, or an action is unknown; the message names both.
+        RulesError: An action is unknown, a sequence is none, or two actions have the same one;
+            the message names all of it.
     """
-    made = dict(KEY_MAP)
-    for keys, name in changes.items():
-        if len(keys) != _LENGTH or keys[0] not in _PREFIXES or keys[1] not in _SECOND:
-            raise RulesError(
-                f"keys: {keys!r} is no command's keys: star or hash, and one more key (0 to 9, "
-                "star, hash)"
-            )
-        if name == "none":
-            made.pop(keys, None)
-        elif name in tuple(Command):
-            made[keys] = _line(Command(name))
-        else:
-            known = ", ".join((*Command, "none"))
-            raise RulesError(f"keys: {keys} = {name!r} is no action; there are: {known}")
+    shipped: dict[Command, list[str]] = {}
+    for pair, key in KEY_MAP.items():
+        shipped.setdefault(key.command, []).append(pair)
+    known = tuple(Command)
+    for name in sequences:
+        if name not in known:
+            raise RulesError(f"keys: {name!r} is no action; there are: {', '.join(known)}")
+    made: dict[str, Key] = {}
+    for command, pairs in shipped.items():
+        for pair in sequences[command].split() if command in sequences else pairs:
+            if len(pair) != _LENGTH or pair[0] not in _PREFIXES or pair[1] not in _SECOND:
+                raise RulesError(
+                    f"keys: {command} = {pair!r} is no command's keys: star or hash, and one more "
+                    "key (0 to 9, star, hash)"
+                )
+            if pair in made:
+                raise RulesError(
+                    f"keys: {pair} is given to both {made[pair].command} and {command}"
+                )
+            made[pair] = _line(command)
     return made
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from config.errors import ExitCode, SettingsError
 from config.settings import PortRange, Settings, keys, load, value
+from dialplan.keypad import KEY_MAP, key_map
 
 
 def read(
@@ -254,3 +255,35 @@ def test_any_variable_is_read_or_refused_in_words(name: str, text: str) -> None:
     except SettingsError as error:
         refusal = str(error)
     assert not refusal or key.variable in refusal or name in refusal
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+def test_keys_as_they_ship_are_those_of_the_dial_plan() -> None:
+    """The settings know no dial plan to ask; the two must say the same."""
+    assert key_map(Settings().keys.sequences()) == KEY_MAP
+    assert key_map({}) == KEY_MAP
+
+
+def test_a_key_may_be_moved_or_taken_away(tmp_path: Path) -> None:
+    """Several are written with blanks."""
+    settings = read(tmp_path, '[keys]\nmute = "*0  #6"\nmute_all = ""\n')
+    assert (settings.keys.mute, settings.keys.mute_all) == ("*0 #6", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "key", "what"),
+    [
+        ('mtue = "*6"', "dialin.toml:2", "keys.mtue", "did you mean keys.mute?"),
+        ('mute = "6"', "dialin.toml:2", "keys.mute", "star or hash"),
+        ('mute = "*2"', "dialin.toml:2", "keys.mute", "*2"),
+    ],
+)
+def test_an_unknown_action_or_a_key_given_twice_names_the_line(
+    tmp_path: Path, text: str, place: str, key: str, what: str
+) -> None:
+    """A mistyped action silently ignored is the fault that users report."""
+    (found,) = faults(tmp_path, f"[keys]\n{text}\n")
+    assert found[:2] == (place, key)
+    assert what in found[2]

@@ -98,31 +98,33 @@ def test_a_host_has_no_key_to_become_one() -> None:
 
 
 def test_an_administrator_moves_a_command_or_takes_it_away() -> None:
-    """What is not named stays as it ships."""
-    keys = key_map({"*0": "mute", "*6": "none", "#9": "lock"})
+    """What is not named stays as it ships, and so does the order of `*4`."""
+    keys = key_map({"mute": "*0", "record": "", "lock": "*5 #9"})
     assert keys["*0"] == KEY_MAP["*6"]
     assert "*6" not in keys
-    assert keys["#9"] == Key(Command.LOCK, ("host",))
+    assert "*9" not in keys
+    assert keys["#9"] == keys["*5"] == Key(Command.LOCK, ("host",))
     assert keys["*2"] == KEY_MAP["*2"]
+    assert commands_of("guest", keys) == commands_of("guest")
     keypad = Keypad(keys)
     keypad.press(0.0, "*", "guest")
     assert keypad.press(0.1, "0", "guest") is Command.MUTE
 
 
 @pytest.mark.parametrize(
-    ("changes", "names"),
+    ("sequences", "names"),
     [
-        ({"*6": "mtue"}, ("*6", "mtue", "roll_call", "none")),
-        ({"6": "mute"}, ("'6'",)),
-        ({"*66": "mute"}, ("'*66'",)),
-        ({"*A": "mute"}, ("'*A'",)),
-        ({"16": "mute"}, ("'16'",)),
+        ({"mtue": "*6"}, ("mtue", "roll_call")),
+        ({"mute": "6"}, ("mute", "'6'")),
+        ({"mute": "*66"}, ("mute", "'*66'")),
+        ({"mute": "*A"}, ("mute", "'*A'")),
+        ({"mute": "*2"}, ("*2", "mute", "hand")),
     ],
 )
 def test_an_unknown_action_or_key_is_refused_by_name(
-    changes: dict[str, str], names: tuple[str, ...]
+    sequences: dict[str, str], names: tuple[str, ...]
 ) -> None:
     """A mistyped action silently ignored is the fault that users report."""
     with pytest.raises(RulesError) as caught:
-        key_map(changes)
+        key_map(sequences)
     assert all(name in str(caught.value) for name in names)
