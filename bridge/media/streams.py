@@ -271,7 +271,9 @@ class Streams(Rows):
         whole[extra, -frame:] = second[extra]
         unplayed = frame * (1 + extra) + depth.lag[legs] * times
         start = whole.shape[1] - unplayed
-        excess = depth.excess[legs] * times
+        # Since the store decided about a second frame, more may have to go: not without one.
+        most = np.where(extra, depth.excess[legs], np.minimum(depth.excess[legs], depth.lag[legs]))
+        excess = most * times
         piece = _choose(whole, start, excess, self.rate)
         # What is at `place` in the new stream comes from there before the piece, from `shifted`
         # after it, and from both for a while between them.

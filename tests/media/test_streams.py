@@ -114,6 +114,25 @@ def test_what_is_looked_up_is_what_would_have_been_kept(ticks: list[list[str]], 
         assert np.array_equal(made[0], made[1])
 
 
+def test_no_more_is_taken_out_than_has_come() -> None:
+    """A leg's depth may be judged anew between the store's decision to edit it and the edit."""
+    streams, depth, noise = Streams(2), Depth(2), ComfortNoise(2)
+    rows, none = np.array([1]), np.empty((0, FRAME), np.float32)
+    quiet = np.zeros((1, FRAME), np.float32)
+    depth.lag[1] = 40
+    for _ in range(FRAMES):
+        each = reading(1, edited=[], extra=[])
+        each.lag[:] = 40
+        streams.follow(rows, each, none, none, quiet.copy(), noise=noise, depth=depth)
+    depth.excess[1] = 30
+    each = reading(1, edited=[0], extra=[False])
+    each.lag[:] = 40
+    depth.excess[1] = 3 * FRAME
+    streams.follow(rows, each, none, quiet, quiet.copy(), noise=noise, depth=depth)
+    assert 0 <= depth.lag[1] <= 40
+    assert depth.excess[1] == 3 * FRAME - (40 - depth.lag[1])
+
+
 def last_frames(engine: Engine, count: int) -> list[list[int]]:
     """Return the last frames of leg 1's stream, oldest first."""
     streams, row = engine.state.streams, engine.row(1)
