@@ -1,7 +1,7 @@
 """Looking at how good each line is, and telling when one becomes bad.
 
-Each leg is looked at once in five seconds, right before its statistics are told (`telling`): every
-tenth tick those whose turn comes within the next ten. So no tick of the others bears anything.
+Each leg is looked at once in five seconds, right before its statistics are told (`telling`): some
+in every tenth tick. So no tick of the others bears anything.
 """
 
 from typing import Final
@@ -15,12 +15,9 @@ from bridge.media.messages import QualityDropped, QualityRecovered
 from bridge.media.playout import WAIT_STEP_MS
 from bridge.media.quality import WAYS, Change, Line
 from bridge.media.state import State
-from bridge.media.telling import STATISTICS_TICKS
+from bridge.media.telling import whose_turn
 
-__all__ = ["LOOK_TICKS", "judge", "judge_leg", "line_of"]
-
-LOOK_TICKS: Final = 10
-"""A divisor of `STATISTICS_TICKS`."""
+__all__ = ["judge", "judge_leg", "line_of"]
 
 _FRAME_MS: Final = 20.0
 _PER_MS: Final = SAMPLE_RATE / 1000
@@ -35,10 +32,7 @@ def judge(state: State, tick: int) -> None:
         state: of the process.
         tick: its number.
     """
-    if tick % LOOK_TICKS:
-        return
-    turn = (state.legs.leg - tick) % STATISTICS_TICKS < LOOK_TICKS
-    rows = np.flatnonzero(state.legs.open & turn)
+    rows = whose_turn(state, tick)
     if len(rows):
         for change in state.quality.look(rows, line_of(state, rows)):
             _tell(state, change)

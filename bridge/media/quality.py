@@ -180,15 +180,13 @@ class Quality(Rows):
             for at, way in np.argwhere(changed).tolist()
         ]
 
-    def of(self, row: int) -> dict[str, float | None]:
-        """Return a leg's figures, by their names in `LegStatistics`."""
-        whole, now, remote, remote_now = self.r[row].tolist()
-        worst = float(self.worst[row])
-        scores = mos(np.array([whole, now, remote, remote_now, worst])).tolist()
+    def figures(self, rows: npt.NDArray[np.intp]) -> dict[str, F]:
+        """Return figures of legs, `(k,)` each, NaN where not known, as `LegStatistics` names them.
+
+        Args:
+            rows: intp, `(k,)`: the legs.
+        """
+        r = self.r[rows].T
+        scores = mos(np.vstack((r, self.worst[rows])))
         names = ("mos", "mos_now", "remote_mos", "remote_mos_now", "mos_worst")
-        named = (("r_factor", whole), ("remote_r_factor", remote), *zip(names, scores, strict=True))
-        return {name: _known(value) for name, value in named}
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else value
+        return {"r_factor": r[0], "remote_r_factor": r[2], **dict(zip(names, scores, strict=True))}

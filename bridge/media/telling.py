@@ -1,13 +1,13 @@
 """What the media process tells control of its own accord: how ticks go, how legs do.
 
-Each leg's counters are told once in five seconds, a few legs a tick, so that no tick bears all of
-them. What happens now and then (a quiet leg, the heartbeat) is looked for once a second.
+Each leg's counters are told once in five seconds, a few legs at a time, so that no tick bears all
+of them. What happens now and then (a quiet leg, the heartbeat) is looked for once a second.
 """
 
 import math
 import os
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,15 @@ from bridge.media.messages import (
 from bridge.media.rtp import Arrivals, Headers, Kind
 from bridge.media.state import State
 
-__all__ = ["STAGES", "Teller"]
+__all__ = ["STAGES", "Teller", "whose_turn"]
 
 TICKS_PER_SECOND: Final = 50
 STATISTICS_TICKS: Final = 250
 """Five seconds between two `LegStatistics` of a leg."""
+
+TOLD_TICKS: Final = 10
+"""A divisor of it: legs are told of in every tenth tick, as many together as were due till then,
+for the arrays of few cost as much as those of many."""
 
 QUIET_SECONDS: Final = 10
 """Between two words about a leg that sends nothing."""
@@ -46,6 +50,19 @@ STAGES: Final = (
     "rest",
 )
 """Parts of a tick whose time is measured, in their order."""
+
+COUNTERS_TOLD: Final = (
+    "late",
+    "early",
+    "duplicate",
+    "reordered",
+    "strangers",
+    "malformed",
+    "wrong_payload",
+    "unwanted",
+    "reanchored",
+)
+"""Of `counters.LEG_COUNTERS`."""
 
 TRACE_LINES: Final = 1000
 """Lines of one leg that wait; a flood is not traced packet by packet."""
@@ -131,43 +148,47 @@ class Teller:
 
     def leg(self, row: int) -> LegStatistics:
         """Return a leg's counters."""
+        return self.legs(np.array([row]))[0]
+
+    def legs(self, rows: npt.NDArray[np.intp]) -> list[LegStatistics]:
+        """Return the counters of legs: intp, `(k,)`; in columns, which cost the same for a few."""
         state = self._state
-        one = np.array([row])
-        counts = state.leg_counters.of(row)
-        median, worst = state.store.waited(row) or (None, None)
-        timed = bool(state.sequences.timings[row] > 0)
-        return LegStatistics(
-            leg=int(state.legs.leg[row]),
-            packets_rx=int(state.sequences.packets(one)[0]),
-            packets_tx=int(state.outgoing.packets_sent[row]),
-            bytes_rx=int(state.sequences.octets[row]),
-            bytes_tx=int(state.outgoing.octets_sent[row]),
-            lost=int(state.sequences.lost(one)[0]),
-            late=counts["late"],
-            early=counts["early"],
-            duplicate=counts["duplicate"],
-            reordered=counts["reordered"],
-            strangers=counts["strangers"],
-            malformed=counts["malformed"],
-            wrong_payload=counts["wrong_payload"],
-            unwanted=counts["unwanted"],
-            reanchored=counts["reanchored"],
-            jitter_ms=float(state.sequences.jitter[row]) / 8,
-            jitter_ms_mean=float(state.sequences.jitter_mean(one)[0]) / 8 if timed else None,
-            jitter_ms_worst=float(state.sequences.jitter_worst[row]) / 8 if timed else None,
-            bursts=int(state.sequences.bursts[row]),
-            rtt_ms=_known(float(state.reports.rtt[row, 0])),
-            rtt_ms_worst=_known(float(state.reports.rtt[row, 1])),
-            remote_lost=int(state.reports.remote_lost[row]),
-            remote_jitter_ms=_known(float(state.reports.remote_jitter[row])),
-            concealed_frames=int(state.noise.concealed[row]),
-            talk_ms=int(state.levels.talk_ms[row]),
-            playout_ms=20.0 * max(0, int(state.store.ahead[row])),
-            playout_ms_median=median,
-            playout_ms_worst=worst,
-            **state.quality.of(row),
-            dtmf_method=state.keys.method(row),
-        )
+        sequences, reports, outgoing = state.sequences, state.reports, state.outgoing
+        timed = sequences.timings[rows] > 0
+        columns: dict[str, npt.NDArray[Any]] = {
+            "leg": state.legs.leg[rows],
+            "packets_rx": sequences.packets(rows),
+            "packets_tx": outgoing.packets_sent[rows],
+            "bytes_rx": sequences.octets[rows],
+            "bytes_tx": outgoing.octets_sent[rows],
+            "lost": sequences.lost(rows),
+            "bursts": sequences.bursts[rows],
+            **{name: state.leg_counters.named(name, rows) for name in COUNTERS_TOLD},
+            "jitter_ms": sequences.jitter[rows] / 8,
+            "jitter_ms_mean": np.where(timed, sequences.jitter_mean(rows) / 8, np.nan),
+            "jitter_ms_worst": np.where(timed, sequences.jitter_worst[rows] / 8, np.nan),
+            "rtt_ms": reports.rtt[rows, 0],
+            "rtt_ms_worst": reports.rtt[rows, 1],
+            "remote_lost": reports.remote_lost[rows],
+            "remote_jitter_ms": reports.remote_jitter[rows],
+            "concealed_frames": state.noise.concealed[rows],
+            "talk_ms": state.levels.talk_ms[rows],
+            "playout_ms": 20.0 * np.maximum(0, state.store.ahead[rows]),
+            **state.quality.figures(rows),
+        }
+        told = []
+        each = zip(*map(_known, columns.values()), strict=True)
+        for row, values in zip(rows.tolist(), each, strict=True):
+            median, worst = state.store.waited(row) or (None, None)
+            told.append(
+                LegStatistics(
+                    **dict(zip(columns, values, strict=True)),
+                    playout_ms_median=median,
+                    playout_ms_worst=worst,
+                    dtmf_method=state.keys.method(row),
+                )
+            )
+        return told
 
     def _quiet_legs(self, now: float) -> None:
         """Say who has sent nothing for another ten seconds."""
@@ -222,9 +243,10 @@ class Teller:
     def tell(self, tick: int, now: float) -> None:
         """Tell what is due in this tick."""
         state = self._state
-        turn = (tick - 1) % STATISTICS_TICKS
-        for place in np.flatnonzero(state.legs.open[turn::STATISTICS_TICKS]).tolist():
-            state.put(self.leg(turn + STATISTICS_TICKS * place))
+        rows = whose_turn(state, tick)
+        if len(rows):
+            for statistics in self.legs(rows):
+                state.put(statistics)
         if self._traces and tick % (TICKS_PER_SECOND // 5) == 0:
             for leg in list(self._traces):
                 self.forget(leg)
@@ -233,5 +255,17 @@ class Teller:
             self._beat()
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def whose_turn(state: State, tick: int) -> npt.NDArray[np.intp]:
+    """Return the legs whose statistics are told in a tick: intp, none in most ticks."""
+    if tick % TOLD_TICKS:
+        return np.empty(0, np.intp)
+    since = (tick - np.arange(1, state.legs.capacity + 1)) % STATISTICS_TICKS
+    return np.flatnonzero(state.legs.open & (since < TOLD_TICKS))
+
+
+def _known(column: npt.NDArray[Any]) -> list[Any]:
+    """Return what a column holds, None for what is not known."""
+    values: list[Any] = column.tolist()
+    if column.dtype.kind != "f":
+        return values
+    return [None if math.isnan(value) else value for value in values]

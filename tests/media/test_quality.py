@@ -15,6 +15,12 @@ from bridge.media.quality import FEWEST_PACKETS, Change, Line, Quality
 ROWS = np.array([0, 1])
 
 
+def of(quality: Quality, row: int) -> dict[str, float | None]:
+    """Return a leg's figures, None for what is not known."""
+    figures = quality.figures(np.array([row])).items()
+    return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in figures}
+
+
 def line(**wrong: Any) -> Line:  # noqa: ANN401 - arrays of two, or a value for both
     """Return two lines on which nothing happened for twenty seconds, but for what is named."""
     usual: dict[str, Any] = {
@@ -51,7 +57,7 @@ def looked_at(*lines: Line) -> Quality:
 
 def test_a_clean_line_is_rated_by_its_delay() -> None:
     """20 ms of packetisation, 10 until the tick, 20 of waiting, half the round trip."""
-    figures = looked_at(line(rtt=[np.nan, 60.0])).of(1)
+    figures = of(looked_at(line(rtt=[np.nan, 60.0])), 1)
     assert figures["r_factor"] == pytest.approx(r_of(20 + 10 + 20 + 30, 0))
     assert figures["mos"] == pytest.approx(float(mos(np.array([figures["r_factor"]]))[0]))
     assert figures["mos_now"] == figures["mos"]
@@ -62,8 +68,8 @@ def test_a_clean_line_is_rated_by_its_delay() -> None:
 def test_what_came_too_late_was_lost_to_the_ear() -> None:
     """Ppl is of what was not heard: lost in the network, or late."""
     quality = looked_at(line(lost=[20, 0], bursts=[20, 0], late=[10, 30]))
-    assert quality.of(1)["r_factor"] == pytest.approx(r_of(50, 3.0))
-    assert quality.of(0)["r_factor"] == pytest.approx(
+    assert of(quality, 1)["r_factor"] == pytest.approx(r_of(50, 3.0))
+    assert of(quality, 0)["r_factor"] == pytest.approx(
         r_of(50, 3.0, float(burst_ratio(*(np.array([x]) for x in (20.0, 20.0, 1000.0)))[0]))
     )
 
@@ -71,15 +77,15 @@ def test_what_came_too_late_was_lost_to_the_ear() -> None:
 def test_loss_in_bursts_weighs_more() -> None:
     """The same number lost in runs of five: burst ratio 5 (1 - Ppl)."""
     figures = looked_at(line(lost=50, bursts=[50, 10]))
-    assert figures.of(1)["r_factor"] == pytest.approx(r_of(50, 5.0, 5 * 0.95))
-    assert figures.of(1)["mos"] < figures.of(0)["mos"] - 0.05  # type: ignore[operator]
+    assert of(figures, 1)["r_factor"] == pytest.approx(r_of(50, 5.0, 5 * 0.95))
+    assert of(figures, 1)["mos"] < of(figures, 0)["mos"] - 0.05  # type: ignore[operator]
 
 
 def test_wideband_legs_are_rated_with_what_their_codec_bears() -> None:
     """G.722 loses more by each packet."""
     figures = looked_at(line(codec=[codec_index("PCMA"), codec_index("G722")], late=20))
-    assert figures.of(0)["r_factor"] == pytest.approx(r_of(50, 2.0))
-    assert figures.of(1)["r_factor"] == pytest.approx(r_of(50, 2.0, codec=G722))
+    assert of(figures, 0)["r_factor"] == pytest.approx(r_of(50, 2.0))
+    assert of(figures, 1)["r_factor"] == pytest.approx(r_of(50, 2.0, codec=G722))
 
 
 def test_what_the_leg_hears_is_rated_by_its_reports_alone() -> None:
@@ -94,10 +100,10 @@ def test_what_the_leg_hears_is_rated_by_its_reports_alone() -> None:
             rtt=40.0,
         )
     )
-    assert quality.of(0)["remote_r_factor"] == pytest.approx(r_of(20 + 20 + 40, 2.0))
-    assert quality.of(1)["remote_r_factor"] == pytest.approx(r_of(20 + 20 + 60, 1.0))
+    assert of(quality, 0)["remote_r_factor"] == pytest.approx(r_of(20 + 20 + 40, 2.0))
+    assert of(quality, 1)["remote_r_factor"] == pytest.approx(r_of(20 + 20 + 60, 1.0))
     now = float(mos(np.array([r_of(80, 5.0)]))[0])
-    assert quality.of(0)["remote_mos_now"] == pytest.approx(now)
+    assert of(quality, 0)["remote_mos_now"] == pytest.approx(now)
 
 
 def test_the_last_seconds_are_rated_by_themselves_and_the_worst_is_kept() -> None:
@@ -111,7 +117,7 @@ def test_the_last_seconds_are_rated_by_themselves_and_the_worst_is_kept() -> Non
     seen = []
     for each in lines:
         quality.look(ROWS, each)
-        seen.append(quality.of(0))
+        seen.append(of(quality, 0))
     bad = float(mos(np.array([r_of(50, 20.0, 5 * 0.8)]))[0])
     assert seen[1]["mos_now"] == seen[2]["mos_worst"] == pytest.approx(bad)
     assert seen[2]["mos_now"] == seen[0]["mos"] == seen[0]["mos_worst"]
@@ -121,14 +127,14 @@ def test_the_last_seconds_are_rated_by_themselves_and_the_worst_is_kept() -> Non
 def test_few_packets_say_nothing() -> None:
     """Less than a second of them is not judged; they count with those that follow."""
     quality = looked_at(line(expected=FEWEST_PACKETS - 1, lost=20, bursts=1))
-    assert set(quality.of(0).values()) == {None}
+    assert set(of(quality, 0).values()) == {None}
     quality.look(ROWS, line(expected=FEWEST_PACKETS, lost=20, bursts=1))
-    assert quality.of(0)["mos_now"] is not None
-    assert quality.of(0)["mos_now"] == quality.of(0)["mos"]
+    assert of(quality, 0)["mos_now"] is not None
+    assert of(quality, 0)["mos_now"] == of(quality, 0)["mos"]
     # On hold nothing comes: what was is not told again as if it were now.
     quality.look(ROWS, line(expected=FEWEST_PACKETS + 3, lost=20, bursts=1))
-    assert quality.of(0)["mos_now"] is None
-    assert quality.of(0)["mos"] is not None
+    assert of(quality, 0)["mos_now"] is None
+    assert of(quality, 0)["mos"] is not None
 
 
 def test_a_line_is_told_bad_once_and_good_once() -> None:
@@ -174,7 +180,7 @@ def test_whatever_is_said_figures_are_figures(
     quality = Quality(2)
     for _ in range(2):
         quality.look(ROWS, line(**counts, **parts, remote_lost=remote_lost))
-        for name, value in quality.of(0).items():
+        for name, value in of(quality, 0).items():
             if value is not None:
                 assert (0 <= value <= 93.3) if name.endswith("factor") else (1 <= value <= 4.42)
 
@@ -184,7 +190,7 @@ def test_a_new_leg_knows_nothing_of_the_one_before() -> None:
     quality = looked_at(line(lost=500, bursts=5))
     assert quality.bad[0, 0]
     quality.reset(0)
-    assert set(quality.of(0).values()) == {None}
+    assert set(of(quality, 0).values()) == {None}
     assert not quality.bad[0].any()
 
 
@@ -198,4 +204,4 @@ def test_a_successor_goes_on_from_what_is_kept() -> None:
     later = line(expected=1250, lost=500, bursts=5)
     changes = after.look(ROWS, later)
     assert [change.bad for change in changes] == [False, False]
-    assert after.of(0)["mos_worst"] == before.of(0)["mos_worst"]
+    assert of(after, 0)["mos_worst"] == of(before, 0)["mos_worst"]
