@@ -12,7 +12,7 @@ import msgspec
 from bridge.media.counters import Counters
 from bridge.media.messages import Command, Event
 
-__all__ = ["ControlChannel"]
+__all__ = ["COMMANDS_PER_TICK", "ControlChannel"]
 
 COMMANDS_PER_TICK: Final = 128
 """Commands read in a tick: 6,400 a second, a hundred times what fifty calls a second need."""
@@ -44,10 +44,10 @@ class ControlChannel:
         self._unsent: bytes | None = None
         self.ended = False
 
-    def read(self) -> list[tuple[Command, list[int]]]:
+    def read(self, most: int = COMMANDS_PER_TICK) -> list[tuple[Command, list[int]]]:
         """Return the commands that came, with their descriptors; sets `ended` at the end."""
         commands: list[tuple[Command, list[int]]] = []
-        for _ in range(COMMANDS_PER_TICK):
+        for _ in range(most):
             try:
                 data, ancillary, flags, _ = self._channel.recvmsg(_LARGEST_COMMAND, _ANCILLARY)
             except BlockingIOError:

@@ -18,7 +18,6 @@ import numpy as np
 from bridge.media.codecs import FRAME, SAMPLE_RATE
 from bridge.media.latching import source_of
 from bridge.media.messages import HandedLeg, LegGiven
-from bridge.media.page import record_type
 from bridge.media.reporting import say_farewell
 from bridge.media.state import State
 
@@ -47,7 +46,7 @@ def open_legs(
         _close_unwanted(state, fds)
         return [], [(leg, f"{len(fds)} sockets came, {wanted} are needed") for leg in legs]
     state.make_room(len(legs))
-    kind = record_type(state.kept_tables())
+    kind = state.record_type
     queue = iter(fds)
     opened: list[HandedLeg] = []
     refused: list[Refused] = []

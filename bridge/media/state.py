@@ -5,6 +5,7 @@ it; nothing else holds audio state. A *row* is a leg's place in every table, a *
 in the order of a tick (`seating`).
 """
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Final
@@ -214,6 +215,11 @@ class State:
             **self._pasts(),
         }
 
+    @functools.cached_property
+    def record_type(self) -> np.dtype[np.void]:
+        """The type of a leg's record; it takes a quarter of a millisecond to make."""
+        return record_type(self.kept_tables())
+
     def beat(self, now: float) -> None:
         """Show control that a tick begins."""
         if self.page is not None:
@@ -227,7 +233,7 @@ class State:
     def records(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.void]:
         """Return the records of legs: `(k,)` of `record_type`, for rows intp, `(k,)`."""
         tables = self.kept_tables()
-        records = np.zeros(len(rows), record_type(tables))
+        records = np.zeros(len(rows), self.record_type)
         for name, table in tables.items():
             for column in table.kept:
                 records[f"{name}.{column}"] = getattr(table, column)[rows]

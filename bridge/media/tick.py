@@ -23,6 +23,7 @@ stage that fails is counted and told once, and the next one runs: a fault in one
 not silence the others.
 """
 
+import math
 import time
 import traceback
 from collections.abc import Callable
@@ -32,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media.commands import Commands
-from bridge.media.control import ControlChannel
+from bridge.media.control import COMMANDS_PER_TICK, ControlChannel
 from bridge.media.dtmf import DIGITS, END_MARGIN, RUNNING_MARGIN, EventPackets
 from bridge.media.judging import judge
 from bridge.media.levels import frame_rms
@@ -54,6 +55,9 @@ __all__ = ["Tick"]
 
 _Rows = npt.NDArray[np.intp]
 
+COMMANDS_AT_A_TIME: Final = 4
+"""Read before the time is looked at: a leg to open is half a millisecond."""
+
 FAULTS_TOLD: Final = 20
 """Different places of faults that control is told of; each is told once."""
 
@@ -64,9 +68,11 @@ class Tick:
     Args:
         state: what they work on.
         channel: to control.
+        commands_s: when commands took so long in a tick, the others wait for the next one [s].
     """
 
-    def __init__(self, state: State, channel: ControlChannel) -> None:
+    def __init__(self, state: State, channel: ControlChannel, commands_s: float = math.inf) -> None:
+        self._commands_s = commands_s
         self._state = state
         self._channel = channel
         self._teller = Teller(state)
@@ -136,8 +142,15 @@ class Tick:
     # --- commands ---------------------------------------------------------------------------------
 
     def _take_commands(self) -> None:
-        for command, fds in self._channel.read():
-            self._commands.carry_out(command, fds)
+        """Carry commands out, as many as fit: legs may come by hundreds, and calls are up."""
+        until = time.perf_counter() + self._commands_s
+        left = COMMANDS_PER_TICK
+        while left and (commands := self._channel.read(min(left, COMMANDS_AT_A_TIME))):
+            for command, fds in commands:
+                self._commands.carry_out(command, fds)
+            left -= len(commands)
+            if time.perf_counter() > until:
+                break
         if self._channel.ended:
             self._state.ended = True
 
