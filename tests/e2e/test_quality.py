@@ -116,6 +116,9 @@ def test_a_bad_line_is_in_its_record_and_not_in_the_others(bridge: BridgeUnderTe
     assert better["mos"] > 4.1
     assert better["remote_mos"] is better["remote_lost"] is better["rtt_ms"] is None
     assert shown == {True}
+    table = bridge.dialin("cdr", "legs", "--call", worse["call"]).stdout
+    assert "MOS there" in table
+    assert f"{worse['mos']:.1f}" in table.split()
     lines = [each for each in bridge.log() if each["event"] == "line has become bad"]
     assert [(each["direction"], each["call"]) for each in lines] == [("rx", worse["call"])]
     assert 5 < lines[0]["lost_percent"] < 15
