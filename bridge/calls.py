@@ -34,6 +34,7 @@ from bridge.media.messages import (
     PlayFinished,
     QualityDropped,
     QualityRecovered,
+    SetVolume,
     SourceLatched,
     StopPlay,
     TalkSpurt,
@@ -371,6 +372,10 @@ class Call:
                 whispers_to=whispers_to,
             )
         )
+
+    def volume(self, gain_db: float) -> None:
+        """Let the leg hear its room louder or softer than normal [dB]."""
+        self.bridge.media.send(SetVolume(leg=self.leg, gain_db=gain_db))
 
     # -- the flow -------------------------------------------------------------------------------
 

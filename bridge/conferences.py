@@ -144,12 +144,15 @@ class RunningConference:
             self._timers.stop_all()
             self.bridge.forget_conference(self)
 
-    def _carry_out(self, action: actions.ConferenceAction) -> None:  # noqa: C901 - one arm an action
+    def _carry_out(self, action: actions.ConferenceAction) -> None:  # noqa: C901, PLR0912 - arms
         match action:
             case actions.Answer(leg=leg, outcome=outcome):
                 self._answer(leg, outcome)
             case actions.Place():
                 self._place(action)
+            case actions.Volume(leg=leg, gain_db=gain_db):
+                if (call := self.calls.get(leg)) is not None:
+                    call.volume(gain_db)
             case actions.CheckHostPin():
                 self._check_host_pin(action)
             case actions.RoleChanged():

@@ -28,6 +28,7 @@ from bridge.media.messages import (
     Place,
     Play,
     PlayFinished,
+    SetVolume,
     StopPlay,
 )
 from bridge.media.page import Records
@@ -70,6 +71,7 @@ class HeldLeg:
         record: where it stood, `None` where no process has had it.
         at: when that was so [s].
         place: where it is.
+        volume_db: how loud it hears its room, against normal [dB].
         background: what loops for it.
         foreground: what is said to it, in order.
         stopped: plays that were stopped, and not yet told to be over.
@@ -88,6 +90,7 @@ class HeldLeg:
     record: np.void | None = None
     at: float = 0.0
     place: Place | None = None
+    volume_db: float = 0.0
     background: Play | None = None
     foreground: dict[int, Play] = field(default_factory=dict)
     stopped: set[int] = field(default_factory=set)
@@ -146,6 +149,8 @@ class HeldLeg:
                 self.opened = msgspec.structs.replace(self.opened, media=media)
             case Place():
                 self.place = command
+            case SetVolume(gain_db=gain_db):
+                self.volume_db = gain_db
             case Play(loop=True):
                 self.background = command
             case Play():
@@ -252,6 +257,7 @@ class HeldLeg:
             record=self.record.tobytes() if self.record is not None else b"",
             at=self.at,
             place=self.place,
+            volume_db=self.volume_db,
             plays=plays,
             traced=self.traced,
             descriptors=len(self.descriptors),

@@ -34,6 +34,7 @@ from bridge.media.messages import (
     Place,
     Play,
     PlayFinished,
+    SetVolume,
     SharePort,
     StartTap,
     Statistics,
@@ -116,6 +117,8 @@ class Commands:
                 self._close(command.leg)
             case Place():
                 self._place(command)
+            case SetVolume(leg=leg, gain_db=gain_db):
+                self._set_volume(leg, gain_db)
             case Play():
                 self._play(command)
             case StopPlay():
@@ -177,6 +180,7 @@ class Commands:
         for leg in opened:
             if leg.place is not None:
                 self._place(leg.place)
+            self._set_volume(leg.opened.leg, leg.volume_db)
             for play in leg.plays:
                 self._play(play)
 
@@ -275,6 +279,11 @@ class Commands:
         legs.speaks[row] = command.speaks
         legs.hears[row] = command.hears
         state.moved = True
+
+    def _set_volume(self, leg: int, gain_db: float) -> None:
+        row = self._row(leg)
+        if row is not None:
+            self._state.volume.set(row, gain_db)
 
     # --- prompts --------------------------------------------------------------------------------
 

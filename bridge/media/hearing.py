@@ -1,9 +1,10 @@
 """What each leg hears, as octets: the room, what is played to it, or silence.
 
 Most legs are done in bulk: speakers each with an encoding of their own, a room's listeners with one
-encoding they share. The rest is made apart and put over it: legs to whom something is played, and
-speakers whose codec is not the one most legs have. Legs that speak G.722 are left to `wideband`; of
-them this makes only what is played to them.
+encoding they share. The rest is made apart and put over it: legs to whom something is played,
+those who hear their room at a volume of their own, and speakers whose codec is not the one most
+legs have. Legs that speak G.722 are left to `wideband`; of them this makes only what is played to
+them.
 """
 
 from typing import Final
@@ -19,6 +20,7 @@ from bridge.media.mix import clip, hear_others, loudest_others, sum_rooms
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.seating import Seating
 from bridge.media.speech import MIX, REPLACE, Players
+from bridge.media.volume import Volume
 
 __all__ = ["Hearing"]
 
@@ -172,7 +174,12 @@ class Hearing(Rows):
                 heard[loud] *= limiter.curves(alike.rooms[loud], FRAME)[:, None]
 
     def play(
-        self, seating: Seating, legs: Legs, foreground: Players, background: Players
+        self,
+        seating: Seating,
+        legs: Legs,
+        foreground: Players,
+        background: Players,
+        volume: Volume,
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """Make what the legs hear that cannot be done in bulk.
 
@@ -181,6 +188,7 @@ class Hearing(Rows):
             legs: who hears.
             foreground: prompts.
             background: music.
+            volume: how loud each hears its room.
 
         Returns:
             Positions, intp `(k,)`, and what they hear, float32 `(k, 160)`, unclipped; of legs that
@@ -201,6 +209,8 @@ class Hearing(Rows):
         special[back] = True
         special[seating.order[seating.ears]] = True
         special[seating.order[seating.strange_out]] = True
+        if volume.active:
+            special |= volume.own & legs.open
         rows = np.flatnonzero(special)
         if not len(rows):
             return rows, self.heard[:0]
@@ -219,6 +229,8 @@ class Hearing(Rows):
             ears = seating.order[seating.ears]
             heard = ~replaced[ears]
             frames[place[ears[heard]]] += self.whispers[heard]
+        if volume.active:
+            volume.turn(rows, frames)
         if len(back):
             frames[place[back]] += background.render(back)
         if len(front):

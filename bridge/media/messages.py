@@ -64,6 +64,7 @@ __all__ = [
     "QualityDropped",
     "QualityRecovered",
     "Ready",
+    "SetVolume",
     "SharePort",
     "SourceLatched",
     "StartTap",
@@ -201,6 +202,18 @@ class Place(msgspec.Struct, frozen=True, tag=True):
     whispers_to: int | None = None
 
 
+class SetVolume(msgspec.Struct, frozen=True, tag=True):
+    """Let a leg hear its room louder or softer; what is played to it stays as it is.
+
+    Args:
+        leg: the leg.
+        gain_db: against normal, -12 to 12: what is beyond is taken for the nearest of these [dB].
+    """
+
+    leg: int
+    gain_db: float
+
+
 class Play(msgspec.Struct, frozen=True, tag=True):
     """Play clips of the bank to one leg or to all who hear in a room.
 
@@ -248,6 +261,7 @@ class HandedLeg(msgspec.Struct, frozen=True):
         record: its record of `page.record_type`, empty where there is none.
         at: when the record was true [s].
         place: where it is.
+        volume_db: of `SetVolume`.
         plays: what is played to it, in order.
         traced: its headers are reported.
         descriptors: how many of those that came are its own.
@@ -257,6 +271,7 @@ class HandedLeg(msgspec.Struct, frozen=True):
     record: bytes = b""
     at: float = 0.0
     place: Place | None = None
+    volume_db: float = 0.0
     plays: list[Play] = []
     traced: bool = False
     descriptors: int = 2
@@ -355,6 +370,7 @@ Command: TypeAlias = (
     | ChangeLeg
     | CloseLeg
     | Place
+    | SetVolume
     | Play
     | StopPlay
     | DigitInfo

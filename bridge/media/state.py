@@ -40,6 +40,7 @@ from bridge.media.streams import Streams
 from bridge.media.taps import Taps
 from bridge.media.transport import Transport
 from bridge.media.transports import Transports
+from bridge.media.volume import Volume
 from bridge.media.wideband import Wideband
 
 __all__ = ["FIRST_CAPACITY", "Presence", "State"]
@@ -109,6 +110,7 @@ class State:
         self.hearing = Hearing(capacity)
         self.limiter = Limiter(FIRST_ROOMS)
         self.wideband = Wideband(capacity)
+        self.volume = Volume(capacity)
         self.outgoing = Outgoing(capacity)
         self.reports = Reports(capacity)
         self.quality = Quality(capacity)
@@ -142,6 +144,7 @@ class State:
             self.inband,
             self.hearing,
             self.wideband,
+            self.volume,
             self.outgoing,
             self.reports,
             self.quality,
@@ -198,6 +201,7 @@ class State:
             "keys": self.keys,
             "inband": self.inband,
             "wideband": self.wideband,
+            "volume": self.volume,
             "outgoing": self.outgoing,
             "reports": self.reports,
             "quality": self.quality,

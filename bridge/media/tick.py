@@ -12,6 +12,7 @@
                what is recorded goes to its ring         taps, tap_ring
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
                turned down where they are too loud       limiter
+               as loud as each leg wants to hear them    volume
     encode     samples -> octets                         codecs, wideband, g722, outgoing
     save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
@@ -361,7 +362,7 @@ class Tick:
         if state.options.limiter:
             self._limit()
         self._positions, self._frames = state.hearing.play(
-            state.seating, state.legs, state.foreground, state.background
+            state.seating, state.legs, state.foreground, state.background, state.volume
         )
 
     def _limit(self) -> None:
@@ -379,7 +380,9 @@ class Tick:
         seating, hearing = state.seating, state.hearing
         positions, frames = self._positions, self._frames
         codes = hearing.encode(seating, state.legs, positions, frames)
-        state.wideband.encode(seating, positions, frames, hearing.playing, codes)
+        state.wideband.encode(seating, positions, frames, hearing.playing, state.volume, codes)
+        if state.volume.active:
+            state.volume.settle()
         state.outgoing.fill(seating, codes)
 
     def _save(self) -> None:

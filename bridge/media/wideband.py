@@ -34,6 +34,7 @@ from bridge.media.resample import WIDE_FRAME, Down, Up
 from bridge.media.seating import Seating
 from bridge.media.sharing import Sharing
 from bridge.media.streams import Streams
+from bridge.media.volume import Volume
 
 __all__ = ["Wideband"]
 
@@ -303,6 +304,7 @@ class Wideband(Rows):
         positions: _Index,
         frames: _Sound,
         replaced: npt.NDArray[np.bool_],
+        volume: Volume,
         codes: npt.NDArray[np.uint8],
     ) -> None:
         """Add what is played, clip and encode.
@@ -312,6 +314,7 @@ class Wideband(Rows):
             positions: intp, `(k,)`: positions that something is played to, narrow ones too.
             frames: float32, `(k, 160)`: what is played to them, for wideband legs alone.
             replaced: bool, `(legs,)`: rows that hear what is played to them instead of their room.
+            volume: how loud each hears its room.
             codes: uint8, `(n, 160)`, by position: gets the wideband legs' codes.
         """
         rows = self._wide_rows
@@ -321,6 +324,8 @@ class Wideband(Rows):
         if len(self.mixed):
             sound += self.mixed
         sound[replaced[rows]] = 0
+        if volume.active:
+            volume.turn(rows, sound)
         played = self._add_plays(seating, positions, frames, sound)
         shared = self._share(seating, ~played & ~replaced[rows], sound, codes)
         own = np.flatnonzero(~shared)
