@@ -225,8 +225,13 @@ class Invites:
         """Send a final response before the answer, BYE after it."""
         ffi, lib = self._library.ffi, self._library.lib
         session = self._session(invite)
-        early = session.state in (InviteState.NULL, InviteState.INCOMING, InviteState.EARLY)
-        if session.state == InviteState.DISCONNECTED or (early and not _pending(session)):
+        if session.role == _ROLE_UAC:
+            early = session.state < InviteState.CONNECTING
+            possible = session.invite_tsx or not early
+        else:
+            early = session.state in (InviteState.NULL, InviteState.INCOMING, InviteState.EARLY)
+            possible = _pending(session) or not early
+        if session.state == InviteState.DISCONNECTED or not possible:
             return
         if phrase and early:
             text, kept = self._library.string(phrase)
@@ -355,7 +360,7 @@ class Invites:
         )
 
     def _new_session(self, session: Any, _event: Any) -> None:
-        """Refuse forks: we make no calls that could fork."""
+        """Do nothing: without a callback for them PJSIP makes no session of a fork."""
 
     def _transaction(self, session: Any, transaction: Any, event: Any) -> None:
         name = self._library.text(transaction.method.name)

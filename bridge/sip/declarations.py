@@ -25,6 +25,7 @@ STRUCTS_CHECKED = (
     "pjsip_transaction",
     "pjsip_event",
     "pjsip_inv_session",
+    "pjsip_dialog",
     "pjsip_transport",
     "pjsip_tpfactory",
     "pjsip_cfg_t",
@@ -48,7 +49,6 @@ typedef void pj_dns_resolver;
 typedef void pjsip_endpoint;
 typedef void pjsip_tpmgr;
 typedef void pjsip_tpfactory;
-typedef void pjsip_dialog;
 typedef void pjsip_regc;
 typedef void pjmedia_sdp_neg;
 typedef void pjmedia_sdp_session;
@@ -254,6 +254,39 @@ void pjsip_tsx_set_timers(unsigned t1, unsigned t2, unsigned t4, unsigned td);
 """
 
 _DIALOG = """
+/* sip_auth.h, before the dialog that holds one */
+typedef struct {
+    pj_str_t realm; pj_str_t scheme; pj_str_t username; int data_type; pj_str_t data;
+    int algorithm_type; pj_str_t aka_k; pj_str_t aka_op; pj_str_t aka_amf; void *aka_cb;
+    void *reserve[8];
+} pjsip_cred_info;
+typedef struct {
+    pj_pool_t *pool; pjsip_endpoint *endpt; pj_bool_t initial_auth; pj_str_t algorithm;
+    unsigned cred_cnt; pjsip_cred_info *cred_info; void *cached_prev; void *cached_next;
+} pjsip_auth_clt_sess;
+typedef struct { pjsip_hdr head; pj_str_t id; } pjsip_cid_hdr;
+typedef struct {
+    void *info; pj_str_t info_str; uint32_t tag_hval; void *contact; int32_t first_cseq;
+    int32_t cseq;
+} pjsip_dlg_party;
+typedef struct pjsip_dialog {
+    void *prev; void *next; char obj_name[32]; pj_pool_t *pool; void *ua; pjsip_endpoint *endpt;
+    void *grp_lock; void *dlg_set; int state; void *target;
+    struct {
+        void *prev; void *next; void *uri; int q1000; int code; pj_str_t reason; void *current;
+    } target_set;
+    pjsip_hdr inv_hdr; pjsip_dlg_party local; pjsip_dlg_party remote; pjsip_hdr rem_cap_hdr;
+    int role; pj_bool_t uac_has_2xx; pj_bool_t secure; pj_bool_t add_allow; pj_bool_t ack_sent;
+    pjsip_cid_hdr *call_id;
+    struct {
+        pjsip_hdr head; void *name_vptr; pj_str_t display; void *uri;
+        void *param_prev; void *param_next; pj_str_t param_name; pj_str_t param_value;
+    } route_set;
+    pj_bool_t route_set_frozen; pjsip_auth_clt_sess auth_sess;
+} pjsip_dialog;
+
+pj_status_t pjsip_auth_clt_set_credentials(pjsip_auth_clt_sess *, int count,
+                                           const pjsip_cred_info *);
 /* sip_ua_layer.h, sip_dialog.h */
 pj_status_t pjsip_ua_init_module(pjsip_endpoint *, const void *);
 void *pjsip_ua_instance(void);
@@ -313,6 +346,7 @@ pj_status_t pjsip_inv_initial_answer(pjsip_inv_session *, pjsip_rx_data *, int c
     const pj_str_t *text, const pjmedia_sdp_session *, pjsip_tx_data **);
 pj_status_t pjsip_inv_answer(pjsip_inv_session *, int code, const pj_str_t *text,
                              const pjmedia_sdp_session *, pjsip_tx_data **);
+pj_status_t pjsip_inv_invite(pjsip_inv_session *, pjsip_tx_data **);
 pj_status_t pjsip_inv_reinvite(pjsip_inv_session *, const pj_str_t *contact,
                                const pjmedia_sdp_session *, pjsip_tx_data **);
 pj_status_t pjsip_inv_cancel_reinvite(pjsip_inv_session *, pjsip_tx_data **);
@@ -335,12 +369,7 @@ pj_status_t pjmedia_sdp_neg_set_answer_multiple_codecs(pjmedia_sdp_neg *, pj_boo
 """
 
 _REGISTRATION = """
-/* sip_regc.h, sip_auth.h */
-typedef struct {
-    pj_str_t realm; pj_str_t scheme; pj_str_t username; int data_type; pj_str_t data;
-    int algorithm_type; pj_str_t aka_k; pj_str_t aka_op; pj_str_t aka_amf; void *aka_cb;
-    void *reserve[8];
-} pjsip_cred_info;
+/* sip_regc.h */
 typedef struct {
     pjsip_regc *regc; void *token; pj_status_t status; int code; pj_str_t reason;
     pjsip_rx_data *rdata; unsigned expiration;

@@ -27,6 +27,7 @@ from pathlib import Path
 import structlog
 
 from bridge.sip._agent import Agent
+from bridge.sip._dials import Dials
 from bridge.sip._invites import Invites
 from bridge.sip._library import load
 from bridge.sip._listening import bind_tcp, bind_udp
@@ -36,6 +37,7 @@ from bridge.sip.errors import NotRunningError, SettingsError, SipError
 from bridge.sip.layout import check_layout
 from bridge.sip.messages import (
     Answer,
+    Dial,
     EndpointFailed,
     LocalMedia,
     Rejection,
@@ -197,6 +199,18 @@ class SipEndpoint:
             raise SettingsError(f"a call is refused with a status from 300 to 699, not {status}")
         self._post(partial(self._switchboard.refuse, call, status, phrase, retry_after, q850))
 
+    def dial(self, dial: Dial) -> int:
+        """Call somebody: ``OutgoingRinging``, ``MediaNegotiated`` and ``CallConfirmed`` follow.
+
+        Or ``CallEnded``, in any case once at the end. A call that rings is given up by ``hangup``.
+
+        Returns:
+            Our number for the call.
+        """
+        call = next(self._switchboard.numbers)
+        self._post(partial(self._switchboard.dial, call, dial))
+        return call
+
     def hangup(self, call: int, q850: int = 16, text: str = "") -> None:
         """Send BYE with ``Reason``; ``CallEnded`` comes at once, not with the answer to BYE."""
         self._post(partial(self._switchboard.hangup, call, q850, text))
@@ -325,9 +339,10 @@ class SipEndpoint:
         agent = Agent(load(), self._switchboard)
         self._agent = agent
         invites = Invites(agent, self._switchboard)
+        dials = Dials(agent)
         registrations = Registrations(agent, self._registered)
         questions = Questions(agent)
-        self._switchboard.attach(agent, invites, registrations, questions)
+        self._switchboard.attach(agent, invites, dials, registrations, questions)
         settings = self.settings
         here = _own_address(settings.bind_ip)
         agent.start(

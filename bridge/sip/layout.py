@@ -6,7 +6,7 @@ differs:
 
 - ``pjsip_cfg_t``: the timers of RFC 3261;
 - ``pjsip_tpfactory``: ours, asked for its address by PJSIP;
-- ``pjsip_inv_session``: a session that is made and thrown away, nothing sent;
+- ``pjsip_inv_session`` and ``pjsip_dialog``: a session that is made and thrown away, nothing sent;
 - ``pjsip_tx_data``, ``pjsip_rx_data``, ``pjsip_msg``, ``pjsip_transport``, ``pjsip_event`` and
   ``pjsip_transaction``: an OPTIONS that the endpoint sends to itself.
 """
@@ -134,6 +134,7 @@ def _check_invite(agent: Agent) -> None:
     try:
         _demand(session.dlg == dialog[0], name, "dlg")
         _demand(session.state == 0 and session.cause == 0 and session.role == 0, name, "state")
+        _check_dialog(agent, dialog[0])
         _demand(session.pool and session.pool_prov and session.pool_active, name, "pool_prov")
         _demand(session.notify == 1 and not session.invite_tsx, name, "notify")
         state = lib.pjmedia_sdp_neg_get_state(session.neg) if session.neg else -1
@@ -143,6 +144,18 @@ def _check_invite(agent: Agent) -> None:
         lib.pjsip_inv_terminate(session, 500, 0)
         lib.pjsip_endpt_release_pool(agent.endpoint, pool)
         del kept_who, kept_target
+
+
+def _check_dialog(agent: Agent, dialog: Pointer) -> None:
+    library, name = agent.library, "pjsip_dialog"
+    _demand(dialog.endpt == agent.endpoint and dialog.pool, name, "endpt")
+    _demand(dialog.role == 0 and dialog.add_allow == 1, name, "role")
+    _demand(dialog.call_id and len(library.text(dialog.call_id.id)) > 8, name, "call_id")  # noqa: PLR2004 - characters
+    auth = dialog.auth_sess
+    whole = auth.pool == dialog.pool and auth.endpt == agent.endpoint
+    cached = library.ffi.addressof(auth, "cached_prev")
+    _demand(whole and not auth.cred_cnt and not auth.cred_info, name, "auth_sess")
+    _demand(auth.cached_prev == auth.cached_next == cached, name, "auth_sess.cached_auth")
 
 
 class _Echo:

@@ -25,6 +25,7 @@ __all__ = [
     "CallConfirmed",
     "CallEnded",
     "Codec",
+    "Dial",
     "Digest",
     "DigitByInfo",
     "EndpointFailed",
@@ -32,6 +33,7 @@ __all__ = [
     "LocalMedia",
     "MediaNegotiated",
     "NegotiatedMedia",
+    "OutgoingRinging",
     "ProbeAnswered",
     "Register",
     "RegistrationChanged",
@@ -161,6 +163,33 @@ class LocalMedia:
     ptime_ms: int = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """A call that we make.
+
+    Attributes:
+        number: user part of the Request-URI and of ``To``.
+        caller: user part of ``From``: a number of ours.
+        proxy: ``host`` or ``host:port`` that the INVITE goes to: a trunk's proxy or registrar.
+        media: our half of the session description, which we offer.
+        trunk: name of the trunk, for the call's records.
+        transport: transport to the proxy.
+        asserts: say ``caller`` in ``P-Asserted-Identity`` too (RFC 3325), where the trunk wants it.
+        credentials: user and password for a digest challenge (401, 407), None without.
+        ring_s: how long it may ring, seconds.
+    """
+
+    number: str = field(repr=False)
+    caller: str = field(repr=False)
+    proxy: str
+    media: LocalMedia
+    trunk: str | None = None
+    transport: Transport = "udp"
+    asserts: bool = False
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+    ring_s: float = 45.0
+
+
 # -- events ----------------------------------------------------------------------------------------
 
 
@@ -199,8 +228,18 @@ class IncomingCall:
 
 
 @dataclass(frozen=True, slots=True)
+class OutgoingRinging:
+    """A call of ours rings (180 to 189); comes once at most, and not before every answer."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallConfirmed:
-    """The ACK of the call's 200 has come."""
+    """The ACK of the call's 200 has come; of a call of ours: it was answered, our ACK is sent.
+
+    Of a call of ours ``MediaNegotiated`` comes just before it: early media (183) is nobody's.
+    """
 
     call: int
 
@@ -287,14 +326,17 @@ class ProbeAnswered:
 class CallEnded:
     """The call is over; comes exactly once for each :class:`IncomingCall`, as its last event.
 
+    So it does for each call of ours (``SipEndpoint.dial``).
+
     Attributes:
         call: our number for the call.
-        by: ``caller`` (CANCEL, BYE), ``bridge`` (refuse, hangup), ``network`` (no ACK, session
-            timer, transport, 408/481).
+        by: ``caller`` (CANCEL, BYE; the other side of a call of ours), ``bridge`` (refuse, hangup),
+            ``network`` (no ACK, session timer, transport, 408/481).
         status: final status of the INVITE where it was not 200, or the status that ended it.
         q850: cause of a ``Reason: Q.850`` header (RFC 3326), the caller's or ours.
         reason: constant word for the log: ``cancelled``, ``refused``, ``bye``, ``no_ack``,
-            ``session_expired``, ``no_answer_from_bridge``, ``transport``, ``gone``, ``stopped``.
+            ``session_expired``, ``no_answer_from_bridge``, ``transport``, ``gone``, ``stopped``; of
+            a call of ours that was not answered, one of ``bridge.sip.outgoing.REASONS``.
     """
 
     call: int
@@ -323,6 +365,7 @@ class EndpointFailed:
 
 SipEvent = (
     IncomingCall
+    | OutgoingRinging
     | CallConfirmed
     | MediaNegotiated
     | ReofferAnswered

@@ -3,8 +3,10 @@
 ::
 
     waiting --accept--> answered --ACK--> confirmed --hangup, BYE, expiry--> over
-       |                    |
-       +--refuse, CANCEL----+--no ACK, hangup, BYE--------------------------> over
+       |                    |                 ^
+       |                    |     calling ----+ 200, our ACK
+       |                    |        |
+       +--refuse, CANCEL----+--------+--no ACK, no answer, hangup, BYE------> over
 
 ``over`` is when the bridge is told (once); PJSIP's session may live on until BYE is answered.
 """
@@ -19,7 +21,26 @@ from bridge.sip.errors import BadDescriptionError
 from bridge.sip.messages import CallEnded, LocalMedia, NegotiatedMedia, Transport
 from bridge.sip.sdp import Description, build_answer, build_offer, build_reoffer, parse
 
-__all__ = ["Reoffer", "Session", "cause_header", "needs_source_route"]
+__all__ = ["FAILURES", "Reoffer", "Session", "cause_header", "failure", "needs_source_route"]
+
+FAILURES = {
+    401: "not_allowed",
+    403: "not_allowed",
+    404: "unknown_number",
+    407: "not_allowed",
+    408: "no_answer",
+    410: "unknown_number",
+    480: "no_answer",
+    484: "unknown_number",
+    486: "busy",
+    487: "no_answer",
+    488: "no_common_codec",
+    503: "unreachable",
+    600: "busy",
+    603: "declined",
+    604: "unknown_number",
+}
+"""Words for why a call of ours was not answered, by the status of RFC 3261 section 21."""
 
 _REQUEST_TIMEOUT = 408
 _GONE = 481
@@ -43,6 +64,13 @@ def cause_header(q850: int, text: str = "") -> tuple[str, str]:
     said = (text or _CAUSE_TEXT.get(q850, "")).replace("\\", "").replace('"', "'")
     said = "".join(letter for letter in said if letter.isprintable() and letter.isascii())[:80]
     return "Reason", f"Q.850;cause={q850}" + (f';text="{said}"' if said else "")
+
+
+def failure(status: int) -> str:
+    """Return the word for the status that a call of ours ended with before it was answered."""
+    if status in FAILURES:
+        return FAILURES[status]
+    return "unreachable" if 500 <= status < 600 else "refused"  # noqa: PLR2004 - server failure
 
 
 @dataclass(slots=True)
@@ -86,6 +114,8 @@ class Session:
         probing: an OPTIONS of ours is on its way.
         reoffer: an offer of ours that waits for its answer, or to be sent.
         outgoing: we called: the Call-ID is ours.
+        rings_until: monotonic time at which a call of ours has rung long enough.
+        rung: it was told that it rings.
     """
 
     call: int
@@ -101,12 +131,14 @@ class Session:
     offer: Description | None
     has_offer: bool
     created: float
-    phase: Literal["waiting", "answered", "confirmed", "over"] = "waiting"
+    phase: Literal["calling", "waiting", "answered", "confirmed", "over"] = "waiting"
     media: LocalMedia | None = None
     agreed: NegotiatedMedia | None = None
     probing: bool = False
     reoffer: Reoffer | None = None
     outgoing: bool = False
+    rings_until: float = 0.0
+    rung: bool = False
     cancelled: bool = False
     bye: bool = False
     q850: int | None = None
@@ -161,6 +193,10 @@ class Session:
             return CallEnded(self.call, "caller", 487, self.q850, "cancelled")
         if self.bye:
             return CallEnded(self.call, "caller", None, self.q850, "bye")
+        if self.phase == "calling":
+            # PJSIP itself ends what was answered without a description (its tag is known then).
+            reason = "no_common_codec" if self.tag else failure(cause)
+            return CallEnded(self.call, "network", cause or None, self.q850, reason)
         reason = "transport"
         if self.phase == "answered":
             reason = "no_ack" if cause == _REQUEST_TIMEOUT else "transport"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import structlog
 
 from bridge.sip._agent import Agent, Passage, Received
+from bridge.sip._dials import Dials
 from bridge.sip._invites import Invites, InviteState, RefusedByPjsipError
 from bridge.sip._questions import Questions
 from bridge.sip._registrations import Registrations
@@ -28,6 +29,7 @@ from bridge.sip.messages import (
     Answer,
     CallConfirmed,
     CallEnded,
+    Dial,
     DigitByInfo,
     IncomingCall,
     LocalMedia,
@@ -37,6 +39,7 @@ from bridge.sip.messages import (
     SipSettings,
     Transport,
 )
+from bridge.sip.outgoing import OutgoingCalls
 from bridge.sip.providers import Providers
 from bridge.sip.reoffers import Reoffers
 from bridge.sip.sdp import negotiated
@@ -87,7 +90,7 @@ class Switchboard:
         self._local_address = local_address
         self._book = CallBook()
         self._gate = Gate(admission, self._book)
-        self._numbers = itertools.count(1)
+        self.numbers = itertools.count(1)
         self._by_invite: dict[int, Session] = {}
         self._by_call: dict[int, Session] = {}
         self._by_id: dict[tuple[str, str], Session] = {}
@@ -96,12 +99,18 @@ class Switchboard:
         self._draining: int | None = None
 
     def attach(
-        self, agent: Agent, invites: Invites, registrations: Registrations, questions: Questions
+        self,
+        agent: Agent,
+        invites: Invites,
+        dials: Dials,
+        registrations: Registrations,
+        questions: Questions,
     ) -> None:
         """Take the layer below, before it starts."""
         self._agent = agent
         self._invites = invites
         self._questions = questions
+        self._outgoing = OutgoingCalls(dials, invites, self._book, self._emit, self._over)
         self.providers = Providers(registrations, self._contact, self._emit)
         # Spread in time, not a secret.
         self.reoffers = Reoffers(invites, self._emit, random.Random().random)  # noqa: S311
@@ -148,6 +157,8 @@ class Switchboard:
             self._count_fault(verdict.reason)
         if self.traces:
             self._trace(message, None)
+        if verdict.action == "pass":
+            self._outgoing.answered(message, self._by_id)
         return Passage(on=verdict.action == "pass", body=verdict.body, sdp=verdict.sdp)
 
     def request_outside_dialog(self, rx: Received) -> None:
@@ -163,7 +174,7 @@ class Switchboard:
             if self._draining is not None:
                 self._agent.reply(rx, 503, (("Retry-After", str(self._draining)),))
             else:
-                self._agent.reply_capabilities(rx, self._server_header())
+                self._agent.reply_capabilities(rx, (("Server", self.settings.user_agent),))
         elif method in _OUTSIDE:
             self._agent.reply(rx, _OUTSIDE[method])
         elif method not in ("ACK", "CANCEL"):
@@ -222,6 +233,9 @@ class Switchboard:
         session = self._by_invite.get(invite)
         if session is None:
             return
+        if session.outgoing and state != InviteState.DISCONNECTED:
+            self._outgoing.state(session, state)
+            return
         answered = session.phase == "answered" and session.agreed is not None
         if state == InviteState.CONFIRMED and answered:
             session.phase = "confirmed"
@@ -279,7 +293,8 @@ class Switchboard:
         ours = self.reoffers.answered(session)
         if media != session.agreed:
             session.agreed = media
-            self._emit(MediaNegotiated(session.call, media))
+            if session.phase != "calling":
+                self._emit(MediaNegotiated(session.call, media))
         if ours:
             self.reoffers.accepted(session)
 
@@ -327,6 +342,19 @@ class Switchboard:
         else:
             session.phase = "waiting"
 
+    def dial(self, call: int, dial: Dial) -> None:
+        """Send an INVITE."""
+        if self._draining is not None:
+            self._emit(CallEnded(call, "bridge", None, None, "stopped"))
+            return
+        address, contact = self._here(dial.proxy, dial.transport)
+        session = self._outgoing.dial(call, dial, address, contact, self.settings)
+        if session is not None:
+            self._by_invite[session.invite] = self._by_call[call] = session
+            self._by_id[session.call_id, session.tag] = session
+            self.counters["calls_made"] += 1
+            self._outgoing.send(session)
+
     def refuse(
         self,
         call: int,
@@ -348,7 +376,9 @@ class Switchboard:
         if session.phase == "waiting":
             self._refuse(session, 480, reason, q850=q850)
             return
-        self._over(session, session.ended_by_bridge(None, q850, reason))
+        cancelled = session.phase == "calling" and reason == "bye"
+        ended = session.ended_by_bridge(None, q850, "cancelled" if cancelled else reason)
+        self._over(session, ended)
         self._invites.end(session.invite, 200, headers=(cause_header(q850, text),))
 
     def probe(self, call: int) -> None:
@@ -375,9 +405,7 @@ class Switchboard:
         on_answer: Callable[[Answer], None],
     ) -> None:
         """Send OPTIONS outside any dialog."""
-        host = target.rpartition(":")[0] or target
-        address = self.settings.public_address or self._local_address(host)
-        contact = self._contact(address, transport, "dialin")
+        _, contact = self._here(target, transport)
         headers = (("User-Agent", self.settings.user_agent),)
         self._questions.ask(target, transport, contact, timeout_s, on_answer, headers)
 
@@ -430,6 +458,7 @@ class Switchboard:
                 self._over(session, unanswered)
                 self._invites.end(session.invite, 488, headers=(cause_header(88),))
         self._acknowledged.clear()
+        self._outgoing.after_poll()
 
     def keep_house(self, now: float) -> None:
         """Do what is due each second: idle connections, undecided calls, old memories."""
@@ -440,6 +469,7 @@ class Switchboard:
             if session.phase == "waiting" and now - session.created > self.settings.unanswered_s:
                 self._count_fault("no_answer_from_bridge")
                 self._refuse(session, 503, "no_answer_from_bridge", retry_after=_RETRY_S)
+        self._outgoing.keep_house(now, self._by_call.values(), self.hangup)
         self._book.expire(now)
         self.admission.rejections.expire(time.time())
         self.providers.keep_house(now)
@@ -460,7 +490,7 @@ class Switchboard:
     def _new_call(self, rx: Received, message: Message, verdict: Verdict) -> None:
         if self._draining is not None:
             self._count_fault("draining")
-            status = verdict.trunk.refuse_status if verdict.trunk is not None else 503
+            status = verdict.trunk.refuse_status if verdict.trunk else 503
             self._agent.reply(rx, status, (("Retry-After", str(self._draining)),))
             return
         address = self.settings.public_address or self._local_address(rx.source[0])
@@ -474,8 +504,7 @@ class Switchboard:
         except RefusedByPjsipError:
             self._count_fault("refused_by_pjsip")
             return
-        number = next(self._numbers)
-        trunk = verdict.trunk
+        number, trunk = next(self.numbers), verdict.trunk
         session = Session(
             call=number,
             call_id=message.call_id,
@@ -530,6 +559,12 @@ class Switchboard:
         suffix = ";transport=tcp" if transport == "tcp" else ""
         return f"<sip:{user}@{address}:{self._agent.port}{suffix}>"
 
+    def _here(self, target: str, transport: str) -> tuple[str, str]:
+        """Return our address towards a host, with or without a port, and our Contact there."""
+        host = target.rpartition(":")[0] or target
+        address = self.settings.public_address or self._local_address(host)
+        return address, self._contact(address, transport, "dialin")
+
     def _waiting(self, call: int) -> Session | None:
         session = self._by_call.get(call)
         return session if session is not None and session.phase == "waiting" else None
@@ -553,9 +588,7 @@ class Switchboard:
         retry_after: int | None = None,
         q850: int | None = None,
     ) -> None:
-        headers = []
-        if retry_after is not None:
-            headers.append(("Retry-After", str(retry_after)))
+        headers = [] if retry_after is None else [("Retry-After", str(retry_after))]
         if q850 is not None:
             headers.append(cause_header(q850))
         self._over(session, session.ended_by_bridge(status, q850, reason))
@@ -601,9 +634,6 @@ class Switchboard:
         if session is not None and session.phase == "confirmed":
             self._emit(DigitByInfo(session.call, found.digit, found.duration_ms))
         return 200
-
-    def _server_header(self) -> tuple[tuple[str, str], ...]:
-        return (("Server", self.settings.user_agent),)
 
     def _count_fault(self, reason: str) -> None:
         self.counters[f"fault_{reason}"] += 1
