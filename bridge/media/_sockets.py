@@ -1,5 +1,6 @@
 """What both transports do with UDP sockets that control hands over."""
 
+import contextlib
 import errno
 import fcntl
 import math
@@ -15,8 +16,9 @@ __all__ = [
     "SO_TIMESTAMPNS",
     "TIMESPEC",
     "adopt_udp",
-    "arrived_at",
+    "ask_for_stamps",
     "dropped_by",
+    "peer_of",
 ]
 
 SO_TIMESTAMPNS: Final = 35
@@ -88,3 +90,18 @@ def dropped_by(sock: socket.socket) -> int | None:
     except OSError:
         return None
     return int(_MEMINFO.unpack(data)[_DROPS]) if len(data) == _MEMINFO.size else None
+
+
+def ask_for_stamps(sock: socket.socket) -> None:
+    """Have the kernel stamp what this socket receives: the first question turns it on."""
+    with contextlib.suppress(FileNotFoundError):  # the answer to it
+        fcntl.ioctl(sock.fileno(), SIOCGSTAMPNS, bytes(TIMESPEC.size))
+
+
+def peer_of(sock: socket.socket) -> tuple[str, int] | None:
+    """Return what a socket is connected to; another process may have done that."""
+    try:
+        host, port = sock.getpeername()
+    except OSError:
+        return None
+    return str(host), int(port)

@@ -36,7 +36,9 @@ from bridge.media._sockets import (
     TIMESPEC,
     adopt_udp,
     arrived_at,
+    ask_for_stamps,
     dropped_by,
+    peer_of,
 )
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.latching import Latch, Source, Verdict
@@ -208,12 +210,12 @@ class OwnSockets:
         """Take descriptors that a leg is heard by."""
         rtp, rtcp = adopt_udp(fds)
         try:
-            _ask_for_stamps(rtp)
-            _ask_for_stamps(rtcp)
+            ask_for_stamps(rtp)
+            ask_for_stamps(rtcp)
             leg = _Leg(row, rtp, rtcp, Latch(media.remote_rtp, _payload_types(media)))
             leg.rtcp_named = media.remote_rtcp
             leg.events = media.dtmf_payload_type
-            peer = _peer(rtp)
+            peer = peer_of(rtp)
             if peer or known:
                 leg.dropped = dropped_by(rtp) or 0  # the process before has counted them
             leg.connected = peer is not None
@@ -640,18 +642,3 @@ def _payload_types(media: LegMedia) -> frozenset[int]:
 def _is_event(packet: bytes, events: int | None) -> bool:
     """Tell a telephone event (RFC 4733) by its payload type."""
     return len(packet) > 1 and packet[1] & 0x7F == events
-
-
-def _ask_for_stamps(sock: socket.socket) -> None:
-    """Have the kernel stamp what this socket receives: the first question turns it on."""
-    with contextlib.suppress(FileNotFoundError):  # the answer to it
-        fcntl.ioctl(sock.fileno(), SIOCGSTAMPNS, bytes(TIMESPEC.size))
-
-
-def _peer(sock: socket.socket) -> Source | None:
-    """Return what a socket is connected to; another process may have done that."""
-    try:
-        host, port = sock.getpeername()
-    except OSError:
-        return None
-    return str(host), int(port)
