@@ -11,6 +11,7 @@ import click
 from bridge.commands.demo import demo
 from bridge.commands.doctor import doctor
 from bridge.commands.drain import drain
+from bridge.commands.meetings import MEETING_COMMANDS
 from bridge.commands.serve import serve, setup
 from bridge.commands.status import status
 from bridge.commands.trace import trace
@@ -102,6 +103,10 @@ def _assemble() -> None:
     own: tuple[click.Command, ...] = (serve, setup, status, drain, doctor, demo, trace)
     for command in (*own, *DIALPLAN_COMMANDS, *CDR_COMMANDS, *CONFIG_COMMANDS):
         dialin.add_command(command)
+    conference = dialin.commands["conference"]
+    if isinstance(conference, click.Group):
+        for command in MEETING_COMMANDS:
+            conference.add_command(command)
     trunk = dialin.commands["trunk"]
     if isinstance(trunk, click.Group):
         trunk.add_command(trunk_test)

@@ -105,6 +105,10 @@ class RunningConference:
             events.MaintenanceDue(at=self._now(), minutes=minutes, leg=leg, everybody=everybody)
         )
 
+    def steer(self, order: events.Order, leg: int | None, mode: str | None) -> None:
+        """Do what a host could."""
+        self._tell(events.Steered(at=self._now(), order=order, leg=leg, mode=mode))
+
     def end(self, reason: events.EndReason) -> None:
         """End it politely."""
         self._tell(events.EndRequested(at=self._now(), reason=reason))

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import doctor
+from bridge.admin.meetings import conference_end, conference_people, conference_steer
 from bridge.errors import AdminError
 from bridge.monitoring.health import unready
 from bridge.sip.messages import Answer, Transport
@@ -256,6 +257,9 @@ async def trace_list(bridge: Bridge) -> list[dict[str, Any]]:
 
 
 LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
+    "conference.end": conference_end,
+    "conference.people": conference_people,
+    "conference.steer": conference_steer,
     "config.show": config_show,
     "doctor": examination,
     "drain.begin": drain_begin,
