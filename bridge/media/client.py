@@ -23,6 +23,10 @@ from bridge.media.messages import Command, Configure, Event, LoadBank, Stop
 
 __all__ = ["BANK_TAIL", "MediaClient"]
 
+HUGE_PAGES: Final = "glibc.malloc.hugetlb=1"
+"""A tick goes through ten megabytes, of which the processor's table of pages holds less: in pages
+of 2 MB, which the kernel gives where memory asks for them, it takes a tenth less of a core."""
+
 QUEUE_LIMIT: Final = 4096
 """Commands that wait while the media process does not read: about a minute at 50 calls a second."""
 
@@ -239,4 +243,7 @@ class MediaClient:
 def _environment() -> dict[str, str]:
     """Return our environment without our settings: the master key is among them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DIALIN_")}
+    tunables = [each for each in kept.get("GLIBC_TUNABLES", "").split(":") if each]
+    # Whoever set it knows better; of two the last one counts.
+    kept["GLIBC_TUNABLES"] = ":".join([HUGE_PAGES, *tunables])
     return {**kept, "OPENBLAS_NUM_THREADS": "1"}
