@@ -12,10 +12,18 @@ from pathlib import Path
 import click
 import pytest
 
+from bridge.commands.meetings import MEETING_COMMANDS
 from cdr.tables import BridgeRun, ConferenceSession
 from tests.support.office import Office, new_folder
 
-NEED_A_BRIDGE = {("status",), ("drain",), ("trace",), ("trunk", "rejected"), ("trunk", "test")}
+NEED_A_BRIDGE = {
+    ("status",),
+    ("drain",),
+    ("trace",),
+    ("trunk", "rejected"),
+    ("trunk", "test"),
+    *(("conference", str(command.name)) for command in MEETING_COMMANDS),
+}
 """They speak to a running bridge; here they are understood, and say that none runs."""
 
 RUN_ON = {("serve",), ("demo",)}
@@ -121,7 +129,7 @@ def test_completion_of_a_shell_is_offered(tmp_path: Path) -> None:
     assert "_dialin_completion" in said.out
     office.environment |= {
         "_DIALIN_COMPLETE": "bash_complete",
-        "COMP_WORDS": "dialin conference re",
+        "COMP_WORDS": "dialin conference rem",
         "COMP_CWORD": "2",
     }
     assert office.dialin().out == "plain,remove\n"
