@@ -45,7 +45,10 @@ class ControlChannel:
         self.ended = False
 
     def read(self, most: int = COMMANDS_PER_TICK) -> list[tuple[Command, list[int]]]:
-        """Return the commands that came, with their descriptors; sets `ended` at the end."""
+        """Return the commands that came, with their descriptors; sets `ended` at the end.
+
+        Descriptors that did not all come are closed, and the command is without any.
+        """
         commands: list[tuple[Command, list[int]]] = []
         for _ in range(most):
             try:
@@ -61,9 +64,10 @@ class ControlChannel:
                 _close(fds)
                 break
             if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                # This process may have no more of them. Whoever carries the command out says so.
                 self._counters.descriptors_lost += 1
                 _close(fds)
-                continue
+                fds = []
             try:
                 commands.append((self._decoder.decode(data), fds))
             except msgspec.MsgspecError:

@@ -62,15 +62,19 @@ def test_commands_come_in_order_with_their_descriptors(ends: Ends) -> None:
 
 
 def test_descriptors_that_nobody_wants_are_closed(ends: Ends) -> None:
-    """More than this process may have, or with rubbish: counted, and none stays open."""
+    """More than this process may have, or with rubbish: counted, and none stays open.
+
+    The command stands, without them: whoever needs them tells control that they did not come.
+    """
     null = os.open(os.devnull, os.O_RDONLY)
     before = open_descriptors()
-    socket.send_fds(ends.control, [msgspec.msgpack.encode(CloseLeg(leg=1))], [null] * 253)
+    command = CloseLeg(leg=1)
+    socket.send_fds(ends.control, [msgspec.msgpack.encode(command)], [null] * 253)
     socket.send_fds(ends.control, [b"\xc1"], [null])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (null + 40, hard))
     try:
-        assert ends.channel.read() == []
+        assert ends.channel.read() == [(command, [])]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert open_descriptors() == before

@@ -1,6 +1,7 @@
 """The real media process, started as control starts it, with phones on real sockets."""
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -321,3 +322,30 @@ def test_what_is_no_command_is_counted_and_ends_nothing(process: Process) -> Non
     assert statistics.counters["commands_malformed"] == 1
     assert statistics.counters["commands_refused"] == 1
     assert statistics.legs == 0
+
+
+def test_a_process_without_descriptors_refuses_new_legs_and_keeps_the_others(
+    process: Process,
+) -> None:
+    """Control is told of the leg that cannot be opened; when there is room again, it can."""
+    one = process.leg(1, 9)
+    process.wait(SourceLatched)
+    pid = process.client.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    process.leg(2, 9)
+    process.until(lambda: process.told(EngineError))
+    (error,) = process.told(EngineError)
+    assert error.leg == 2
+    statistics = process.statistics()
+    assert statistics.legs == 1
+    assert statistics.counters["descriptors_lost"] > 0
+    assert statistics.counters["stage_faults"] == 0
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    three = process.leg(3, 9)
+    process.until(lambda: len(process.told(SourceLatched)) == 2)
+    said = voice("speaks when there is room again")
+    one.say(said)
+    one.drain()
+    process.hear(0.5)
+    assert heard(three.recording().samples, said).heard
