@@ -268,15 +268,22 @@ class Engine:
         capacity: rows to begin with.
         bank: int16 samples to play from.
         options: what the engine does to the sound; nothing unless told.
+        sockets: use the bridge's own transports and real sockets instead of lists.
     """
 
     def __init__(
-        self, capacity: int = 4, bank: PCM | None = None, options: Configure = PLAIN
+        self,
+        capacity: int = 4,
+        bank: PCM | None = None,
+        options: Configure = PLAIN,
+        *,
+        sockets: bool = False,
     ) -> None:
         self.events: list[Event] = []
         self.counters = Counters()
         self.wires = _Wires(capacity)
-        self.state = State(self.events.append, self.counters, self.wires, capacity)
+        transport = None if sockets else self.wires
+        self.state = State(self.events.append, self.counters, transport, capacity)
         self.state.options = options
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = ControlChannel(theirs, self.counters)
