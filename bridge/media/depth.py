@@ -20,6 +20,10 @@ nothing that could be heard.
 What is to be changed otherwise is the leg's `excess`, in octets of the stream (1/8000 s). `streams`
 takes it out or puts it in by whole pitch periods or in pauses, and tells `edited`. What does not
 make up a row stays as `lag`: decoded sound that waits behind the row being played.
+
+A row too much or too little hurts nobody for a while: a clock that drifts by 200 ppm takes 100 s
+for it. So while no packet is late and none waits for the longest, the leg waits for a pause
+(`hear`), in which nothing of the change can be heard; in vain, it is changed within speech.
 """
 
 from typing import Final
@@ -29,8 +33,9 @@ import numpy.typing as npt
 
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
+from bridge.media.levels import frame_rms
 
-__all__ = ["CAP_ROWS", "EDITS_PER_TICK", "JUDGED_SHARE", "START_ROWS", "Depth"]
+__all__ = ["CAP_ROWS", "EDITS_PER_TICK", "JUDGED_SHARE", "QUIET_RMS", "START_ROWS", "Depth"]
 
 CAP_ROWS: Final = 5
 """Rows sound may wait: 100 ms, and up to a tick more for the tick."""
@@ -49,6 +54,19 @@ EDITS_PER_TICK: Final = 32
 
 EDIT_TICKS: Final = 3
 """Ticks from one edit of a leg to the next: speech is never faster than by a quarter or so."""
+
+QUIET_RMS: Final = 32768.0 * 10 ** (-46.0 / 20)
+"""Below speech: what is taken out or put in here is not missed."""
+
+LONG_PAUSE_TICKS: Final = 8
+SHORT_PAUSE_TICKS: Final = 3
+"""Quiet ticks in a row before a pause is used: between two sentences where there is one within half
+of a leg's patience, then between two words. At its very beginning a sound dies away."""
+
+PATIENCE_SHORTER: Final = 100
+PATIENCE_LONGER: Final = 500
+"""Ticks for which a leg waits for a pause: two seconds, for after a burst all is to be as before
+within five; ten where all packets come in the last moment, which costs no delay."""
 
 _SLOWEST: Final = -BINS // 2
 _NOTED: Final = (-5, 10)  # rows ahead; the rest of the circle is room for the depth to change
@@ -85,6 +103,11 @@ class Depth(Rows):
         self.holds: _Ints = self.column("holds", np.int64)
         self.lag: _Ints = self.column("lag", np.int64)
         self.excess: _Ints = self.column("excess", np.int64)
+        # Since when there is any; whether it can wait for a pause, and does; how long it is quiet.
+        self.since: _Ints = self.column("since", np.int64)
+        self.can_wait: npt.NDArray[np.bool_] = self.column("can_wait", np.bool_)
+        self.patient: npt.NDArray[np.bool_] = self.column("patient", np.bool_)
+        self.quiet: _Ints = self.column("quiet", np.int64)
 
     def begin(self, rows: _Rows) -> None:
         """Forget the transits of legs that are anchored anew; decoded sound still waits."""
@@ -165,17 +188,36 @@ class Depth(Rows):
         slow, fast, half = _first_above(
             below, total // _SLOW_SHARE, total - total // _FAST_SHARE - 1, total // 2
         )
+        urgent = (slow < 0) | (fast >= CAP_ROWS)
         longer = np.maximum(np.maximum(-slow, 1 - fast), 0)
         longer = np.minimum(longer, np.maximum(CAP_ROWS - fast, 0))
         shorter = np.maximum(np.maximum(np.minimum(slow, half - 1), fast - CAP_ROWS), 0)
         known = total >= _FEWEST
         legs = rows[known]
         self.fast[legs] = (fast + holds)[known]
-        self.excess[legs] = (FRAME * (shorter - longer) + self.lag[rows])[known]
+        wanted = (FRAME * (shorter - longer) + self.lag[rows])[known]
+        fresh = legs[(self.excess[legs] == 0) & (wanted != 0)]
+        self.since[fresh] = self.tick
+        self.quiet[fresh] = 0
+        self.excess[legs] = wanted
+        self.can_wait[legs] = ~urgent[known] & (np.abs(wanted) <= FRAME)
         turn = rows[self.tick - self.turned[rows] >= _HALF_WINDOW]
         self.before[turn] = self.running[turn]
         self.running[turn] = 0
         self.turned[turn] = self.tick
+
+    def hear(self, rows: _Rows, pcm: npt.NDArray[np.float32]) -> None:
+        """See for how long those are quiet that have an excess.
+
+        Args:
+            rows: intp, `(n,)`: the legs.
+            pcm: float32, `(n, 160)`: what is heard of them, on the 16-bit scale.
+        """
+        places = np.flatnonzero(self.excess[rows])
+        if len(places):
+            legs = rows[places]
+            quiet = frame_rms(pcm[places]) < QUIET_RMS
+            self.quiet[legs] = np.where(quiet, self.quiet[legs] + 1, 0)
 
     def due(self, rows: _Rows) -> _Rows:
         """Return the places, in `rows`, of legs to shorten or lengthen in this tick."""
@@ -183,7 +225,14 @@ class Depth(Rows):
         places = np.flatnonzero(excess)
         if not len(places):
             return places
-        due = places[(rows[places] + self.tick) % EDIT_TICKS == 0]
+        legs = rows[places]
+        patience = np.where(excess[places] > 0, PATIENCE_SHORTER, PATIENCE_LONGER)
+        waited = self.tick - self.since[legs]
+        patient = self.can_wait[legs] & (waited < patience)
+        self.patient[legs] = patient
+        turn = (legs + self.tick) % EDIT_TICKS == 0
+        pause = np.where(2 * waited < patience, LONG_PAUSE_TICKS, SHORT_PAUSE_TICKS)
+        due = places[turn & (~patient | (self.quiet[legs] >= pause))]
         if len(due) > EDITS_PER_TICK:
             due = np.roll(due, EDITS_PER_TICK * (self.tick // EDIT_TICKS))[:EDITS_PER_TICK]
         legs_due: _Rows = due

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from bridge.media._rows import Rows
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.concealment import REPEATED_FRAMES, ComfortNoise, Gaps
-from bridge.media.depth import Depth
+from bridge.media.depth import QUIET_RMS, Depth
 from bridge.media.pitch import LONGEST, WINDOW, find_period, likeness_at
 from bridge.media.playout import Reading
 
@@ -40,9 +40,6 @@ FRAMES: Final = 4
 
 _FRAME_MS: Final = 20
 _HEARD_FRAMES: Final = 2  # of which concealment learns
-_QUIET_RMS: Final = 32768.0 * 10 ** (-46.0 / 20)
-"""Below speech: what is taken out or put in here is not missed."""
-
 _PITCHED: Final = 0.6
 """Likeness from which on a sound has a pitch; below it any piece is as good."""
 
@@ -274,7 +271,7 @@ class Streams(Rows):
         # Since the store decided about a second frame, more may have to go: not without one.
         most = np.where(extra, depth.excess[legs], np.minimum(depth.excess[legs], depth.lag[legs]))
         excess = most * times
-        piece = _choose(whole, start, excess, self.rate)
+        piece = _choose(whole, start, excess, depth.patient[legs], self.rate)
         # What is at `place` in the new stream comes from there before the piece, from `shifted`
         # after it, and from both for a while between them.
         place = np.arange(FRAMES * frame) + frame - piece[:, None]
@@ -291,13 +288,16 @@ class Streams(Rows):
         depth.edited(legs, piece // times, extra)
 
 
-def _choose(whole: _Sound, start: _Ints, excess: _Ints, rate: int) -> _Ints:
+def _choose(
+    whole: _Sound, start: _Ints, excess: _Ints, patient: npt.NDArray[np.bool_], rate: int
+) -> _Ints:
     """Say how long a piece to take out of each of some streams.
 
     Args:
         whole: float32, `(k, n)`: the streams.
         start: int64, `(k,)`: from where on they may be changed.
         excess: int64, `(k,)`: samples to take out, to put in where negative.
+        patient: bool, `(k,)`: who waits for a pause.
         rate: 8000 or 16000 [Hz].
 
     Returns:
@@ -318,10 +318,11 @@ def _choose(whole: _Sound, start: _Ints, excess: _Ints, rate: int) -> _Ints:
     evenness = likeness_at(whole, start, (sign * even)[:, None], window)[:, 0]
     tail = whole[:, -2 * frame :].reshape(len(whole), 2, frame)
     rms = np.sqrt(np.vecdot(tail, tail).max(axis=1) / frame)
-    quiet = rms < _QUIET_RMS
+    quiet = rms < QUIET_RMS
     loose = quiet | (likeness < _PITCHED)
     fits = (size <= frame) & (loose | (evenness > _EVEN)) | quiet
     # Too much put in lags until it can be taken out; too much taken out would be missed.
     pitched = (period <= size) | (sign < 0)
     chosen: _Ints = sign * np.where(fits, even, np.where(pitched, period, 0))
+    chosen[patient & ~quiet] = 0
     return chosen

@@ -297,6 +297,7 @@ class Tick:
         behind, extra = state.hearing.decode_more(seating, state.legs, rest, store)
         state.streams.follow(rows, rest, behind, extra, pcm, noise=state.noise, depth=store.depth)
         state.streams.forget(seating.silent_rows)
+        store.depth.hear(rows, pcm)
         self._take_tones(reading, pcm)
         self._came = (reading.missing[:n] == 0) & ~reading.blanked[:n]
 

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     six.add_argument("--legs", type=_whole(2, 1000), default=300, help="legs at a time (300)")
     seven = command("quality", quality)
     seven.add_argument("--band", choices=quality.BANDS, help="one of them alone (both)")
+    seven.add_argument("--case", action="append", choices=quality.CASES, help="these alone (all)")
     eight = command("delay", delay)
     eight.add_argument("--seconds", type=_whole(15, 600), default=20, help="measured (20)")
     nine = command("drain", draining)
@@ -134,7 +135,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         case "talkoff":
             result = talkoff.measure(options.minutes, options.seed)
         case "quality":
-            result = quality.measure((options.band,) if options.band else tuple(quality.BANDS))
+            bands = (options.band,) if options.band else tuple(quality.BANDS)
+            result = quality.measure(bands, options.case or quality.CASES)
         case "delay":
             result = delay.measure(options.seconds)
         case "drain":

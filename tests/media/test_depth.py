@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bridge.media.depth import CAP_ROWS, START_ROWS
+from tests.media.engine import find, loud
 from tests.media.network import FRAME_S, Carried, Line, bursts, carry, delays_ms, voice
 from tests.support import g711
 
@@ -95,3 +96,41 @@ def test_a_path_that_became_shorter_is_used() -> None:
     assert windows[windows[:, 0] > 8][:, 1].max() <= 70
     assert carried.ahead[-1] <= START_ROWS + 1
     assert max(carried.ahead[250:]) <= CAP_ROWS + 2
+
+
+def phrases(pause: int) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
+    """Return half-second phrases with pauses of so many frames between them, `(frames, 160)`."""
+    parts = []
+    for number in range(20):
+        parts += [loud(number, 25, peak=8000), np.zeros((pause, 160), np.int16)]
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("pause", [7, 12])
+@pytest.mark.parametrize("ppm", [-200, 200])
+def test_a_clock_that_drifts_is_followed_in_pauses(ppm: int, pause: int) -> None:
+    """Between words or sentences, whichever there are: no phrase loses or gains a sample."""
+    said = phrases(pause)
+    middle = abs(ppm) * 1e-6 * len(said) / 3
+    line = Line(drift=ppm * 1e-6, phase=middle if ppm > 0 else 1 - middle)
+    carried = carry(frames_of(said.reshape(-1)), line)
+    heard = g711.decode(b"".join(carried.payloads), g711.PCMU)
+    starts = []
+    for number in range(20):
+        near = max(0, 160 * (25 + pause) * number - 500)
+        phrase = loud(number, 25, peak=8000).reshape(-1)
+        found = find(heard[near : near + len(phrase) + 1500], phrase)
+        assert found >= 0, number
+        starts.append(near + found)
+    apart = np.diff(starts) - 160 * (25 + pause)
+    # One frame in all, taken out or put in; whole, for a pause has no period.
+    assert sorted(set(apart.tolist())) == sorted({0, -160 * int(np.sign(ppm))})
+    assert np.abs(apart).sum() == 160
+
+
+def test_a_talker_who_never_pauses_is_not_waited_for_long() -> None:
+    """Two seconds and what it takes to see: then the delay is shortened within speech."""
+    middle = 2e-4 * 4 / FRAME_S
+    windows, _ = through(12, Line(drift=2e-4, phase=middle))
+    early, late = windows[windows[:, 0] < 4], windows[windows[:, 0] > 9]
+    assert late[:, 1].max() < early[:, 1].min() - 10
