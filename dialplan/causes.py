@@ -25,6 +25,7 @@ class EndCause(StrEnum):
     REMOVED = "removed"
     NOT_ADMITTED = "not_admitted"
     NO_NAME = "no_name"
+    NOT_ACCEPTED = "not_accepted"
 
 
 class Refusal(StrEnum):

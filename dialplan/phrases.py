@@ -193,6 +193,7 @@ class PhraseKey(StrEnum):
     DIAL_BUSY = "dial_busy"
     DIAL_NO_ANSWER = "dial_no_answer"
     DIAL_FAILED = "dial_failed"
+    DIAL_INVITED = "dial_invited"
     # With names, numbers and counts.
     KEY_RAISE_HAND = "key_raise_hand"
     KEY_LOWER_HAND = "key_lower_hand"
@@ -424,6 +425,7 @@ CATALOGUE: dict[PhraseKey, PhraseSpec] = {
     _K.DIAL_BUSY: PhraseSpec("The line is busy."),
     _K.DIAL_NO_ANSWER: PhraseSpec("Nobody has answered."),
     _K.DIAL_FAILED: PhraseSpec("The call could not be put through."),
+    _K.DIAL_INVITED: PhraseSpec("You are invited to a telephone conference. To join, press one."),
     _K.KEY_RAISE_HAND: PhraseSpec("To raise your hand, press {keys}.", _KEYS),
     _K.KEY_LOWER_HAND: PhraseSpec("To lower your hand, press {keys}.", _KEYS),
     _K.KEY_BECOME_HOST: PhraseSpec("To become a host, press {keys}.", _KEYS),
