@@ -134,7 +134,8 @@ class Hearing(Rows):
             chosen = rooms[place] == seating.room_whole
             self.rooms[seating.rooms[chosen]] += frames[place[chosen]]
         hear_others(seating, self.pcm, self.rooms, self.heard)
-        self._whisper(seating)
+        if len(seating.ears) or len(self.whispers):
+            self._whisper(seating)
 
     def _whisper(self, seating: Seating) -> None:
         """Sum what is whispered to each ear."""
@@ -194,9 +195,12 @@ class Hearing(Rows):
             Positions, intp `(k,)`, and what they hear, float32 `(k, 160)`, unclipped; of legs that
             speak G.722 only what is played to them.
         """
-        front = np.flatnonzero(foreground.active)
         replaced = self.playing
         replaced[:] = False
+        plays = foreground.active.any() or background.active.any()
+        if not (plays or len(seating.ears) or len(seating.strange_out)):
+            return seating.ears, self.heard[:0]
+        front = np.flatnonzero(foreground.active)
         replaced[front[foreground.mode[front] == REPLACE]] = True
         # Music pauses where it is not heard, and goes on from there.
         back = np.flatnonzero(background.active)

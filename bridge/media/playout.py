@@ -48,6 +48,7 @@ _LATE_TICKS: Final = 4
 _FRAME_MS: Final = 20
 _FADED: Final = 3  # frames missing in a row, after which a leap is not heard
 _NEVER: Final = -(1 << 40)
+_NOTHING: Final = np.empty(0, np.intp)
 
 
 @dataclass(slots=True)
@@ -318,8 +319,9 @@ class PlayoutStore(Ring):
         depth.holds[order[came]] = 0
         bridged, behind = self._look_behind(order, speakers, gone, came, play_row, missing)
         edited, extra, extra_index = self._edit(order[:speakers], came, play_row, index)
-        step[edited] += extra
-        filled[extra_index[extra]] = 0
+        if len(edited):
+            step[edited] += extra
+            filled[extra_index[extra]] = 0
         blanked = play_row <= self.blank_until[order]
         # A tone must not be repeated by concealment after it was blanked.
         missing[blanked & ~kept] = 1 << 30
@@ -350,6 +352,8 @@ class PlayoutStore(Ring):
         self.depth.judge(legs, self.play_row[legs])
         self._settle_anchors(legs)
         silent = order[speakers:]
+        if not len(silent):
+            return
         self.depth.let_go(silent)
         moved = self.depth.silent_excess(silent)
         for step in range(int(moved.max(initial=0))):
@@ -395,6 +399,8 @@ class PlayoutStore(Ring):
         missing: npt.NDArray[np.int64],
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return positions of missing frames whose next one waits, and where that is."""
+        if not len(gone):
+            return _NOTHING, _NOTHING
         places = gone[(gone < speakers) & ~came[gone] & (missing[gone] <= _FADED)]
         behind = order[places] * SLOTS + ((play_row[places] + 1) & (SLOTS - 1))
         waits = self.filled.reshape(-1)[behind] == FRAME
@@ -409,6 +415,8 @@ class PlayoutStore(Ring):
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
         """Return positions of legs to edit, whether a second row is taken, and which one."""
         places = self.depth.due(legs)
+        if not len(places):
+            return _NOTHING, _NOTHING.astype(np.bool_), _NOTHING
         places = places[came[places]]
         rows = legs[places]
         extra = self.depth.excess[rows] > self.depth.lag[rows]

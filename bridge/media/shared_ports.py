@@ -266,6 +266,14 @@ class SharedPorts:
         Returns:
             Packets in the rows from `first` on.
         """
+        if not self._ports:
+            return Arrivals(
+                octets=self._packets.octets,
+                lengths=np.empty(0, np.int64),
+                rows=np.empty(0, np.intp),
+                timed=np.empty(0, np.intp),
+                times=np.empty(0, np.float64),
+            )
         at = first
         taken: list[npt.NDArray[np.int64]] = []
         timed: tuple[int, int] | None = None
