@@ -110,6 +110,7 @@ class Levels(Rows):
         rows: npt.NDArray[np.intp],
         rms: npt.NDArray[np.float32],
         came: npt.NDArray[np.bool_],
+        heard: npt.NDArray[np.bool_] | bool = True,  # noqa: FBT001, FBT002 - one for all legs
     ) -> npt.NDArray[np.intp]:
         """Take the levels of a tick in.
 
@@ -117,6 +118,7 @@ class Levels(Rows):
             rows: intp, `(n,)`: the legs that may speak, each once; all others are silent.
             rms: float32, `(n,)`: level of what is heard of them.
             came: bool, `(n,)`: it is what they sent in this frame.
+            heard: bool, `(capacity,)`: others may hear them; only that is talk.
 
         Returns:
             intp: the legs that began or ended to speak.
@@ -128,7 +130,7 @@ class Levels(Rows):
         self._follow_floor()
         stays = np.where(self.loud, np.float32(STAYS_OUT), np.float32(1))
         np.greater(self.rms, self.threshold * stays, out=self.loud)
-        return self._follow_speech()
+        return self._follow_speech(heard)
 
     @property
     def threshold(self) -> npt.NDArray[np.float32]:
@@ -148,7 +150,7 @@ class Levels(Rows):
         self.least[full] = _NEVER
         self.seen[full] = 0
 
-    def _follow_speech(self) -> npt.NDArray[np.intp]:
+    def _follow_speech(self, heard: npt.NDArray[np.bool_] | bool) -> npt.NDArray[np.intp]:  # noqa: FBT001 - as above
         was = self.talking.copy()
         self.attack += np.where(self.loud, np.int8(1), np.int8(-1))
         # Not `np.clip`: its checks of whole numbers take ten times as long as both of these.
@@ -158,7 +160,7 @@ class Levels(Rows):
         self.hang[self.loud & (was | (self.attack >= ATTACK))] = HANG_OVER_TICKS
         np.maximum(self.hang, 0, out=self.hang)
         np.greater(self.hang, 0, out=self.talking)
-        np.add(self.talk_ms, _FRAME_MS, out=self.talk_ms, where=self.talking)
+        np.add(self.talk_ms, _FRAME_MS, out=self.talk_ms, where=self.talking & heard)
         return np.flatnonzero(self.talking != was)
 
     def fall_silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

@@ -3,17 +3,18 @@
 Rows of the tables never move; the *seating* lists them sorted, and every array of a tick is in
 that order, so that rooms are contiguous and sums need no index::
 
-    position 0 ..                     speakers | whisperers | listeners |   neither
-    ┌─────────────┬──────────┬───────┬──────────┬───────┬──────────────────────────┐
-    │ room 3      │ room 5   │ room 8│ room 3   │ room 8│ alone, or deaf and mute  │
-    └─────────────┴──────────┴───────┴──────────┴───────┴──────────────────────────┘
+    position 0 ..                     speakers | unheard by the room |      neither
+    ┌─────────────┬──────────┬───────┬──────────┬──────────┬───────────────────────┐
+    │ room 3      │ room 5   │ room 8│ room 3   │ room 8   │ alone, or deaf, mute  │
+    └─────────────┴──────────┴───────┴──────────┴──────────┴───────────────────────┘
 
 A room here is a group of control's rooms: its legs hear each other and nobody else. Rooms with as
 many speakers stand next to each other, so that their sound is one array, (rooms, speakers of each,
 samples), with nothing copied and no loop but the one over such arrays (`Alike`).
-Speakers are in a room and heard by it; each hears the sum without itself. Listeners are in a room
-and only hear it: all of a room hear the same, which is encoded once per codec. A seating is made
-when someone joins, leaves, is placed or changes; a tick only reads it.
+Speakers are in a room and heard by it; each hears the sum without itself. Whom the room does not
+hear, muted or whispering, is followed like a speaker all the same, to be told of speaking unheard.
+All of them hear the same of their room, which is encoded once per codec. A seating is made when
+someone joins, leaves, is placed or changes; a tick only reads it.
 
 Legs that speak G.722 have their place in the order like everybody, but are decoded and encoded
 apart (`wideband`).
@@ -67,8 +68,8 @@ class Seating:
         order: `(n,)`: the row at each position.
         position: `(capacity,)`: the position of each row, -1 for rows without a leg.
         speakers: how many positions from 0 on are speakers.
-        talkers: how many positions from 0 on are speakers or, behind those, whisper: to one
-            leg, or to nobody while that leg cannot hear them.
+        talkers: how many positions from 0 on are speakers or, behind those, are in a room that
+            does not hear them: muted, or whispering to one leg.
         speaker_room: `(speakers,)`: room of each.
         alike: rooms with speakers, those with as many together.
         rooms: `(r,)`: all rooms with somebody in them, ascending.
@@ -84,7 +85,7 @@ class Seating:
             positions, and for each of them the index of its room in the first array.
         deaf: positions that hear no room: they hear silence, if nothing is played to them.
         deaf_code: uint8, as long as `deaf`: the code of silence for each.
-        silent_rows: rows of legs that do not speak.
+        silent_rows: rows of legs that are in no room, or have no part in it.
         wide: positions of legs that speak G.722, ascending.
         wide_speakers: how many of them are speakers; they come first.
     """
@@ -127,11 +128,10 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     """
     rows = np.flatnonzero(legs.open)
     inside = legs.room[rows] != ALONE
-    talks = inside & legs.speaks[rows]
-    whispers = talks & (legs.whispers_to[rows] > 0)
-    speaks = talks & ~whispers
-    hears = inside & legs.hears[rows]
-    group = np.select((speaks, whispers, hears), (0, 1, 2), 3)
+    talks = inside & (legs.speaks[rows] | legs.hears[rows])
+    whispers = inside & legs.speaks[rows] & (legs.whispers_to[rows] > 0)
+    speaks = inside & legs.speaks[rows] & ~whispers
+    group = np.select((speaks, talks), (0, 1), 2)
     size = np.bincount(legs.room[rows[speaks]], minlength=int(legs.room.max(initial=0)) + 1)
     size_of = np.where(speaks, size[legs.room[rows]], 0)
     order = rows[np.lexsort((rows, legs.room[rows], size_of, group))]
@@ -157,7 +157,7 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
             heard, which = np.unique(legs.room[order[chosen]], return_inverse=True)
             listening_to.append((index, heard, chosen, which))
     rooms, first = np.unique(legs.room[rows[inside]], return_index=True)
-    whisperers, ear_of = _whispers(legs, order, np.arange(speakers, talkers), hearing)
+    whisperers, ear_of = _whispers(legs, order, np.sort(position[rows[whispers]]), hearing)
     ears, whisper_ear = np.unique(ear_of, return_inverse=True)
     return Seating(
         order=order,

@@ -322,7 +322,7 @@ class Tick:
         rms = frame_rms(pcm)
         came = self._came
         state.noise.follow(rows[came], rms[came])
-        self._tell_talkers(levels.follow(rows, rms, came))
+        self._tell_talkers(levels.follow(rows, rms, came, state.legs.speaks))
         self._tell_talkers(levels.fall_silent(seating.silent_rows))
         if options.gate:
             state.gate.close(seating.silent_rows)

@@ -114,15 +114,28 @@ def test_a_refresh_of_the_session_is_no_media_but_a_resume_begins_anew(
         assert engine.told(MediaResumed) == []
 
 
-def test_a_leg_that_is_muted_while_it_talks_is_told() -> None:
-    """The end of its talk spurt comes with the mute, not never."""
+def test_a_leg_that_is_taken_out_of_its_room_while_it_talks_is_told() -> None:
+    """The end of its talk spurt comes with that, not never."""
     with Engine() as engine:
         speaker = engine.open(1, room=1)
         engine.run()
         engine.run(10, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
-        engine.command(Place(leg=1, room=1, speaks=False))
+        engine.command(Place(leg=1, room=None))
         engine.run(2, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
         assert [event.talking for event in engine.told(TalkSpurt)] == [True, False]
+
+
+def test_who_speaks_unheard_is_told_of_and_neither_heard_nor_counted_as_talk() -> None:
+    """A muted talker is to be told so; the room hears nothing, and the record no talk."""
+    with Engine() as engine:
+        speaker = engine.open(1, room=1)
+        engine.open(2, room=1)
+        engine.command(Place(leg=1, room=1, speaks=False))
+        engine.run()
+        engine.run(30, lambda number: engine.feed(1, speaker.say(loud(number)[0])))
+        assert [(event.leg, event.talking) for event in engine.told(TalkSpurt)] == [(1, True)]
+        assert int(engine.state.levels.talk_ms[engine.row(1)]) == 0
+        assert np.abs(engine.heard(2).astype(int)).max() < 32
 
 
 def test_legs_that_come_by_hundreds_wait_for_each_other() -> None:
