@@ -194,7 +194,7 @@ class Ear:
 def _low(sound: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return what lies below 1 kHz, at a quarter of the rate."""
     taps = np.sinc(np.arange(-16, 17) / _STEP) * np.hanning(35)[1:-1]
-    filtered = np.convolve(sound, taps / taps.sum(), mode="same")
+    filtered = np.convolve(sound, taps / taps.sum(), mode="same").astype(np.float64)
     return filtered[::_STEP]
 
 
@@ -212,9 +212,10 @@ def _curve(
         spectrum: Of the recording.
         sums: Running sums of its squares, from 0.
     """
-    product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(head, size)), size)
+    product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(head, size)), size).astype(np.float64)
     energy = np.maximum(sums[head.size :] - sums[: -head.size], head.size * _QUIET_RMS**2)
-    curve: npt.NDArray[np.float64] = product[: energy.size] / np.sqrt(energy * np.dot(head, head))
+    curve: npt.NDArray[np.float64] = product[: energy.size]
+    curve /= np.sqrt(energy * float(np.dot(head, head)))
     return curve
 
 
