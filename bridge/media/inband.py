@@ -219,6 +219,8 @@ class Inband(Rows):
             octets = store.octets.reshape(-1, FRAME)[reading.index[apart]]
             codec = legs.codec[rows[speaking:]]
             frames[speaking:] = _decoded(octets, codec)
+            # What lies where nothing came is old, or full scale: it is said late by who may speak.
+            frames[speaking:][reading.missing[apart] > 0] = 0
             wide = np.flatnonzero((codec >= TABLED) & reading.came[apart])
             if len(wide):
                 frames[speaking + wide] = wideband.narrow(rows[speaking + wide], octets[wide])
