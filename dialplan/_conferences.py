@@ -49,6 +49,9 @@ _RULES: Final[dict[str, tuple[str, Callable[[object], object]]]] = {
     ),
     "chimes": ("chimes", bool),
     "pinless": ("pinless", bool),
+    "names": ("names", lambda value: choice("names", value, ("none", "ask", "ask_until_given"))),
+    "waiting_room": ("waiting_room", bool),
+    "host_places": ("host_places", lambda value: required("host places", value, 0, 5000)),
 }
 """What may be given of a conference's rules: its column, and the check."""
 
@@ -97,6 +100,9 @@ def add_conference(
         guest_early_minutes=5,
         chimes=True,
         pinless=False,
+        names="none",
+        waiting_room=False,
+        host_places=0,
         created_at=utc_now(),
     )
     _set(session, row, {**values, "name": name})
@@ -252,6 +258,9 @@ def _shown(row: Conference) -> dict[str, Any]:
         "guest_early_minutes": row.guest_early_minutes,
         "chimes": row.chimes,
         "pinless": row.pinless,
+        "names": row.names,
+        "waiting_room": row.waiting_room,
+        "host_places": row.host_places,
         "created_at": row.created_at.isoformat(),
         "removed_at": None if row.removed_at is None else row.removed_at.isoformat(),
     }

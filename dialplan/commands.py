@@ -238,6 +238,19 @@ _conference_options = _options(
         default=None,
         help="Let callers of a number bound to it in without a PIN, as guests.",
     ),
+    click.option(
+        "--names",
+        type=click.Choice(["none", "ask", "ask_until_given"]),
+        help="Ask who comes to say a name.",
+    ),
+    click.option(
+        "--waiting-room/--no-waiting-room",
+        default=None,
+        help="Let guests in by a host's word only.",
+    ),
+    click.option(
+        "--host-places", type=int, metavar="N", help="Places kept for hosts until one is there."
+    ),
 )
 _PIN_LENGTH = click.option(
     "--pin-length", type=int, metavar="N", help="Digits; as many as safety wants where not given."
@@ -297,6 +310,7 @@ def conference_change(
 
     Examples:
       dialin conference change "Board" --capacity 30
+      dialin conference change "Board" --names ask --waiting-room --host-places 2
       dialin conference change 2 --opens "" --closes ""
     """
     changed = administration.perform("conference.change", conference=conference, **_changes(values))

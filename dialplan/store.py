@@ -187,6 +187,9 @@ def rules_of(row: Conference) -> ConferenceRules:
         host_early_s=row.host_early_minutes * 60.0,
         guest_early_s=row.guest_early_minutes * 60.0,
         chimes=row.chimes,
+        names=row.names,  # type: ignore[arg-type]  # checked where it is written
+        waiting_room=row.waiting_room,
+        host_places=row.host_places,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from config.database import Base, UtcDateTime
@@ -48,6 +48,12 @@ class Conference(Base):
     chimes: Mapped[bool]
     pinless: Mapped[bool]
     """Whether a number bound to it lets asserted callers in as guests without a PIN."""
+    names: Mapped[str] = mapped_column(String(16), server_default="none")
+    """Whether who comes is asked for a spoken name: "none", "ask" or "ask_until_given"."""
+    waiting_room: Mapped[bool] = mapped_column(server_default=false())
+    """Whether every guest needs a host's word to come in."""
+    host_places: Mapped[int] = mapped_column(server_default="0")
+    """Places that are kept for hosts as long as no host is there."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 

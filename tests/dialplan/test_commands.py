@@ -11,6 +11,7 @@ import pytest
 
 from config.database import open_database
 from dialplan import pins
+from dialplan.rules import ConferenceRules
 from dialplan.store import load_directory
 from tests.support.office import Office, bridge_that_answers
 
@@ -37,6 +38,10 @@ REFUSED: list[tuple[str, int, str]] = [
     ("conference add 2026", 2, "would be taken for a conference's id"),
     ("conference add New --capacity 0", 2, "from 1 to 5000"),
     ("conference add New --start whenever", 2, "'whenever' is not one of"),
+    ("conference add New --names aloud", 2, "'aloud' is not one of"),
+    ("conference add New --capacity 5 --host-places 6", 2, "from 0 to the capacity, 5, got 6"),
+    ("conference change Board --host-places -1", 2, "host places -1 is wrong"),
+    ("conference change Board --keep-names", 2, "No such option"),
     ("conference add New --opens tomorrow", 2, "allowed: ISO 8601"),
     ("conference add New --time-zone Mars/Olympus", 2, "time zone 'Mars/Olympus' is unknown"),
     ("conference add New --closes 2020-01-01", 2, "is in the past: nobody could ever enter"),
@@ -159,6 +164,25 @@ def test_name_that_moves_the_cursor_is_shown_and_not_obeyed(board: Office) -> No
         assert said.code == 0
         assert "\x1b[2J" not in said.out + said.err
         assert "Bo\\x1b[2Jard" in said.out
+
+
+def _rules(office: Office, conference: int) -> ConferenceRules:
+    """Return what the bridge runs a conference by."""
+    with office.opened() as context, context.database.reading() as session:
+        return load_directory(session, context.vault).conferences[conference].rules
+
+
+def test_a_conference_may_ask_for_names_and_keep_guests_waiting(board: Office) -> None:
+    """What is set is shown, and what the bridge runs by; of a new conference all of it is off."""
+    added = board.ask("conference", "add", "Plain")
+    assert (added["names"], added["waiting_room"], added["host_places"]) == ("none", False, 0)
+    options = ("--names", "ask_until_given", "--waiting-room", "--host-places", "2")
+    changed = board.ask("conference", "change", "Board", *options)
+    assert board.ask("conference", "show", "Board")["names"] == "ask_until_given"
+    rules = _rules(board, changed["id"])
+    assert (rules.names, rules.waiting_room, rules.host_places) == ("ask_until_given", True, 2)
+    board.ask("conference", "change", "Board", "--no-waiting-room", "--names", "none")
+    assert not _rules(board, changed["id"]).waiting_room
 
 
 def test_removed_conference_is_listed_on_request_and_frees_its_name(board: Office) -> None:
