@@ -41,6 +41,7 @@ from bridge.media.messages import (
 )
 from bridge.media.messages import Place as PlaceLeg
 from bridge.media.messages import Play as PlayClips
+from bridge.media.name_messages import NameRecorded
 from bridge.media.place_messages import PlaceAdded
 from bridge.media_place import PLACE_TIMER, MediaPlace
 from bridge.sip.errors import NotRunningError
@@ -52,6 +53,8 @@ from dialplan.errors import UnexpectedEventError
 from dialplan.phrases import Phrase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bridge.conferences import RunningConference
     from bridge.media.messages import Event as MediaEvent
     from bridge.media.ports import MediaPair
@@ -247,7 +250,7 @@ class Call:
 
     # -- media ----------------------------------------------------------------------------------
 
-    def media(self, event: MediaEvent) -> None:  # noqa: C901 - one arm an event
+    def media(self, event: MediaEvent) -> None:  # noqa: C901, PLR0912 - one arm an event
         """Take an event of the media process about this leg."""
         match event:
             case DigitPressed(digit=digit, at=at):
@@ -269,6 +272,8 @@ class Call:
             case SourceLatched(own_sdp=own_sdp):
                 self._log.debug("media source latched", own_sdp=own_sdp)
                 self.media_place.latched(own_sdp=own_sdp)
+            case NameRecorded():
+                self._name_recorded(event)
             case PlaceAdded(heard=heard):
                 self.media_place.heard(heard=heard)
             case LegClosed(statistics=statistics):
@@ -276,6 +281,11 @@ class Call:
                 self._close()
             case _:
                 pass
+
+    def _name_recorded(self, event: NameRecorded) -> None:
+        speech_s = self.bridge.names.recorded(event)
+        if speech_s is not None and self.conference is not None:
+            self.conference.name_recorded(self, speech_s)
 
     def _quiet(self, seconds: float) -> None:
         """No RTP is only a reason to ask; a caller who muted a phone is still a caller.
@@ -317,9 +327,14 @@ class Call:
         """Deliver an event of the conference to the flow, after what is being handled."""
         self._tell(event)
 
-    def say(self, play: int, phrases: tuple[Phrase, ...]) -> None:
-        """Play what the conference says to this leg alone."""
-        self._play("conference", play, phrases)
+    def say(
+        self,
+        play: int,
+        phrases: tuple[Phrase, ...],
+        names: Mapping[int, tuple[int, int]] | None = None,
+    ) -> None:
+        """Play what the conference says to this leg alone, with names that callers have spoken."""
+        self._play("conference", play, phrases, names)
 
     def stop_saying(self, play: int) -> None:
         """Stop what the conference says."""
@@ -455,10 +470,16 @@ class Call:
 
     # -- plays ----------------------------------------------------------------------------------
 
-    def _play(self, owner: str, number: int, phrases: tuple[Phrase, ...]) -> None:
+    def _play(
+        self,
+        owner: str,
+        number: int,
+        phrases: tuple[Phrase, ...],
+        names: Mapping[int, tuple[int, int]] | None = None,
+    ) -> None:
         play = self.bridge.next_play()
         self._plays[play] = (owner, number)
-        clips = self.bridge.clips(self.language, phrases)
+        clips = self.bridge.clips(self.language, phrases, names)
         command = PlayClips(play=play, clips=clips, leg=self.leg)
         if not clips or self.ended is not None:
             self._play_finished(play)  # nothing to hear, or nobody to hear it

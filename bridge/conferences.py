@@ -86,10 +86,14 @@ class RunningConference:
         (self.talkers.add if talking else self.talkers.discard)(call.leg)
         self._tell(events.Speaking(at=self._now(), leg=call.leg, talking=talking))
 
+    def name_recorded(self, call: Call, seconds: float) -> None:
+        """Note that a name was recorded, with so much speech in it [s]."""
+        event = events.NameRecorded(at=self._now(), leg=call.leg, seconds=seconds)
+        self._if_there(event)
+
     def prompt_done(self, call: Call, at: float, play: int) -> None:
         """Note that something said to a leg is over."""
-        event = events.LegPromptDone(at=self._now(at), leg=call.leg, play=play)
-        self.bridge.dispatcher.post(lambda: self._still_here(event))
+        self._if_there(events.LegPromptDone(at=self._now(at), leg=call.leg, play=play))
 
     # -- what administrators say ----------------------------------------------------------------
 
@@ -125,10 +129,14 @@ class RunningConference:
     def _tell(self, event: events.ConferenceEvent) -> None:
         self.bridge.dispatcher.post(lambda: self._handle(event))
 
-    def _still_here(self, event: events.LegPromptDone) -> None:
-        """Hand on the end of a prompt, unless its leg has left in the meantime."""
-        if event.leg in self.calls:
-            self._handle(event)
+    def _if_there(self, event: events.LegPromptDone | events.NameRecorded) -> None:
+        """Hand on what a leg's media is done with, unless the leg has left by then."""
+
+        def hand_on() -> None:
+            if event.leg in self.calls:
+                self._handle(event)
+
+        self.bridge.dispatcher.post(hand_on)
 
     def _handle(self, event: events.ConferenceEvent) -> None:
         try:
@@ -146,6 +154,7 @@ class RunningConference:
         done = self.rules.over or (not self.started and self.rules.empty)
         if done and not self.calls:
             self._timers.stop_all()
+            self.bridge.names.end(self.room)
             self.bridge.forget_conference(self)
 
     def _carry_out(self, action: actions.ConferenceAction) -> None:  # noqa: C901, PLR0912 - arms
@@ -157,6 +166,10 @@ class RunningConference:
             case actions.Volume(leg=leg, gain_db=gain_db):
                 if (call := self.calls.get(leg)) is not None:
                     call.volume(gain_db)
+            case actions.RecordName(leg=leg):
+                self._record_name(leg)
+            case actions.StopName(leg=leg):
+                self.bridge.names.stop(leg)
             case actions.CheckHostPin():
                 self._check_host_pin(action)
             case actions.RoleChanged():
@@ -185,7 +198,7 @@ class RunningConference:
             return
         match action:
             case actions.Say(play=play, phrases=phrases):
-                call.say(play, phrases)
+                call.say(play, phrases, self.bridge.names.of(self.room))
             case actions.StopSay(play=play):
                 call.stop_saying(play)
             case actions.Music(on=on):
@@ -219,6 +232,12 @@ class RunningConference:
             self._log.info("leg joined", call=call.uid, role=call.role, count=len(self.placed))
         elif not action.in_room:
             self.placed.discard(action.leg)
+
+    def _record_name(self, leg: int) -> None:
+        call = self.calls.get(leg)
+        if call is not None and not self.bridge.names.record(self.room, leg):
+            self._log.warning("no place left for a spoken name", call=call.uid)
+            self.name_recorded(call, 0.0)
 
     def _check_host_pin(self, action: actions.CheckHostPin) -> None:
         call = self.calls.get(action.leg)
@@ -254,6 +273,7 @@ class RunningConference:
             self.placed.discard(leg)
             self._log.info("leg left", call=call.uid, count=len(self.placed))
         self.talkers.discard(leg)
+        self.bridge.names.leg_left(leg)
         call.conference = None
         call.out_of_conference()
         return call

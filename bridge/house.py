@@ -145,6 +145,8 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
             memory_mb=settings.media.memory_limit_mb,
             sharing=_port_sharing(settings),
         )
+        bridge.media.use_names(bridge.names.descriptor)
+        stack.callback(bridge.names.close)
         stack.push_async_callback(bridge.media.stop)
         await bridge.media.start()
 

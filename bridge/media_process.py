@@ -20,6 +20,7 @@ import numpy.typing as npt
 from bridge.media.client import MediaClient
 from bridge.media.errors import ChannelFull, MediaProcessEnded
 from bridge.media.messages import Command, Configure, Event, Ready, UsePage
+from bridge.media.name_messages import UseNames
 from bridge.media.page import Records, StateView
 
 __all__ = ["LOOK_S", "MediaProcess", "Silence", "memory_of"]
@@ -84,6 +85,7 @@ class MediaProcess:
         options: of the engine.
         heard: told what it says.
         ended: told, once, why it has to be replaced; it may still run.
+        names: descriptor of the area for names that callers speak; none where not given.
 
     Raises:
         MediaError: it could not be told what it needs.
@@ -96,6 +98,7 @@ class MediaProcess:
         options: Configure,
         heard: Callable[[MediaProcess, Event], None],
         ended: Callable[[MediaProcess, str], None],
+        names: int | None = None,
     ) -> None:
         self._heard = heard
         self._ended = ended
@@ -111,6 +114,8 @@ class MediaProcess:
         self._looks = 0
         self._loop.add_reader(self._client.fileno(), self._readable)
         self.send(UsePage(), (self._view.descriptor,))
+        if names is not None:
+            self.send(UseNames(), (names,))
 
     @property
     def record_type(self) -> np.dtype[np.void]:

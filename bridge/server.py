@@ -31,6 +31,7 @@ from bridge.media.errors import DescriptorsExhausted, PortsExhausted
 from bridge.media.messages import EngineError, Heartbeat, LegClosed, Traced
 from bridge.media.ports import open_pair
 from bridge.monitoring.meters import Meters
+from bridge.names import SpokenNames
 from bridge.sip.messages import (
     CallConfirmed,
     CallEnded,
@@ -51,6 +52,8 @@ from dialplan.guesses import GuessLimits, Throttle
 from dialplan.keypad import key_map
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bridge.directory import Directory
     from bridge.media.messages import Event as MediaEvent
     from bridge.media.ports import MediaPair
@@ -124,6 +127,7 @@ class Bridge:
         self.started_at = datetime.now(UTC)
         self.failed: asyncio.Future[str] = loop.create_future()
         self.dispatcher = Dispatcher(self._delivery_failed)
+        self.names = SpokenNames(lambda command: self.media.send(command))  # noqa: PLW0108 - it comes later
         self.guesses = GuessLimits()
         self.drain = Drain(self)
         self.stopping = False
@@ -287,10 +291,21 @@ class Bridge:
         """Return a number for a play, never used twice."""
         return next(self._numbers)
 
-    def clips(self, language: str, phrases: tuple[Phrase, ...]) -> list[tuple[int, int]]:
-        """Return where phrases lie in the bank, in the order they are about to be said."""
+    def clips(
+        self,
+        language: str,
+        phrases: tuple[Phrase, ...],
+        names: Mapping[int, tuple[int, int]] | None = None,
+    ) -> list[tuple[int, int]]:
+        """Return where phrases lie in the bank, in the order they are about to be said.
+
+        Args:
+            language: the listener's.
+            phrases: what is said.
+            names: where the names in them lie, by leg.
+        """
         self.meters.prompt(language)
-        return self.bank.clips(language, phrases)
+        return self.bank.clips(language, phrases, names)
 
     def tone_clips(self, name: str) -> list[tuple[int, int]]:
         """Return where a tone lies in the bank."""
@@ -398,6 +413,7 @@ class Bridge:
         """Drop a call whose record is closed."""
         self.calls.pop(call.call, None)
         self.legs.pop(call.leg, None)
+        self.names.leg_closed(call.leg)
         lasted = datetime.now(UTC) - call.invited_at
         self.meters.call_ended(max(0.0, lasted.total_seconds()), call.statistics)
         if not self.calls:

@@ -126,6 +126,7 @@ class MediaSupervisor:
         self._tick_share = tick_share
         self._memory_bytes = memory_mb << 20
         self._sharing = sharing
+        self._names: int | None = None
         self._log = structlog.get_logger("bridge.supervisor")
         self._posts = [Post(number, Busy(tick_share)) for number in range(processes)]
         self._tapping = Tapping(self._posts)
@@ -142,6 +143,14 @@ class MediaSupervisor:
         self.replaced = 0
 
     # -- life -----------------------------------------------------------------------------------
+
+    def use_names(self, descriptor: int) -> None:
+        """Let media processes record names that callers speak; told before they start.
+
+        Args:
+            descriptor: of the area (`names_area`), the caller's.
+        """
+        self._names = descriptor
 
     async def start(self) -> None:
         """Start the media processes and wait until each ticks; the spare comes after.
@@ -467,7 +476,9 @@ class MediaSupervisor:
         empty = sum(post.process is None for post in self._posts)
         for _ in range((empty or SPARES) - len(self._spares)):
             try:
-                spare = MediaProcess(self._bank, self._options, self._heard, self._ended)
+                spare = MediaProcess(
+                    self._bank, self._options, self._heard, self._ended, self._names
+                )
             except (MediaError, OSError) as error:
                 self._log.error("media process cannot be started", problem=type(error).__name__)
                 self._count_death(0.0)

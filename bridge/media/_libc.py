@@ -1,7 +1,7 @@
-"""The system calls that Python cannot say: `connect` with AF_UNSPEC, `recvmmsg` and `sendmmsg`.
+"""The system calls that Python cannot say: `connect` with AF_UNSPEC, `fallocate`, `recvmmsg`.
 
-The last two move many datagrams of one socket in one call. What they work on are arrays of
-structures, kept here as numpy records over memory that is allocated once::
+`recvmmsg` and `sendmmsg` move many datagrams of one socket in one call. What they work on are
+arrays of structures, kept here as numpy records over memory that is allocated once::
 
     Messages.headers   (rows,) struct mmsghdr ──┬─► iovecs   (rows,)  where a datagram lies
                                                 └─► names    (rows,)  struct sockaddr_in
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from cffi import FFI
 
-__all__ = ["Messages", "Ready", "disconnect", "receive_many", "send_many"]
+__all__ = ["Messages", "Ready", "disconnect", "punch_hole", "receive_many", "send_many"]
 
 _UNSPECIFIED = bytes(16)  # struct sockaddr whose sa_family is AF_UNSPEC (0)
 
@@ -71,6 +71,7 @@ _EVENT: Final = np.dtype(
 """struct epoll_event, whose data are descriptors."""
 
 _DONTWAIT: Final = 0x40  # MSG_DONTWAIT
+_PUNCH_HOLE: Final = 0x03  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 
 
 @functools.cache
@@ -78,6 +79,7 @@ def _load() -> tuple[FFI, Any]:
     ffi = FFI()
     ffi.cdef(
         """
+        int fallocate64(int fd, int mode, int64_t offset, int64_t len);
         int connect(int sockfd, const void *addr, unsigned int addrlen);
         int recvmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags, void *timeout);
         int sendmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags);
@@ -99,6 +101,22 @@ def disconnect(sock: socket.socket) -> None:
     ffi, lib = _load()
     if lib.connect(sock.fileno(), _UNSPECIFIED, len(_UNSPECIFIED)):
         raise OSError(ffi.errno, f"disconnecting a UDP socket: {os.strerror(ffi.errno)}")
+
+
+def punch_hole(descriptor: int, offset: int, length: int) -> None:
+    """Give a part of a file back to the kernel; it reads as zeros, the size stays.
+
+    Args:
+        descriptor: of the file.
+        offset: where the part begins, in whole pages [octets].
+        length: of the part, in whole pages [octets].
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    ffi, lib = _load()
+    if lib.fallocate64(descriptor, _PUNCH_HOLE, offset, length):
+        raise OSError(ffi.errno, f"punching a hole: {os.strerror(ffi.errno)}")
 
 
 class Ready:

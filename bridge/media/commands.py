@@ -44,6 +44,8 @@ from bridge.media.messages import (
     UsePage,
     UseTaps,
 )
+from bridge.media.name_messages import NameRecorded, RecordName, StopName, UseNames
+from bridge.media.names_area import NamesView, start_of
 from bridge.media.page import StatePage
 from bridge.media.place_messages import AddPlace, DropPlace, PlaceAdded, TakePlace
 from bridge.media.reporting import say_goodbye
@@ -94,6 +96,8 @@ class Commands:
                 self._use_page(fds)
             case UseTaps():
                 self._use_taps(fds)
+            case UseNames():
+                self._use_names(fds)
             case LoadBank():
                 self._load_bank(command, fds)
             case _:
@@ -128,6 +132,10 @@ class Commands:
             case StopTap(room=room, group=group):
                 self._state.taps.stop(room, group)
                 self._state.moved = True
+            case RecordName(leg=leg, slot=slot):
+                self._record_name(leg, slot)
+            case StopName(leg=leg):
+                self._stop_name(leg)
             case DigitInfo():
                 self._digit(command)
             case BeginTrace(leg=leg):
@@ -393,6 +401,38 @@ class Commands:
         if not self._state.taps.start(room, group):
             self._refuse("StartTap came before UseTaps: there is no ring to write to")
         self._state.moved = True
+
+    # --- names ----------------------------------------------------------------------------------
+
+    def _use_names(self, fds: list[int]) -> None:
+        if len(fds) != 1:
+            self._close_unwanted(fds)
+            self._refuse(f"UseNames came with {len(fds)} descriptors, needs one")
+            return
+        try:
+            area = NamesView(fds[0])
+        except (OSError, ValueError) as error:
+            self._refuse(f"UseNames: the descriptor cannot be used: {error}")
+            return
+        finally:
+            os.close(fds[0])
+        self._state.use_names(area)
+
+    def _record_name(self, leg: int, slot: int) -> None:
+        state = self._state
+        row = self._row(leg)
+        if row is None or not state.naming.start(row, slot):
+            if row is not None:
+                self._refuse("RecordName names no slot, or came before UseNames", leg)
+            state.put(NameRecorded(leg=leg, slot=slot, start=start_of(slot)))
+            return
+        state.legs.recorded[row] = True
+        state.moved = True
+
+    def _stop_name(self, leg: int) -> None:
+        row = self._row(leg)
+        if row is not None:
+            self._state.naming.stop(row)
 
     # --- the rest -------------------------------------------------------------------------------
 

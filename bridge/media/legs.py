@@ -50,6 +50,8 @@ class Legs(Rows):
         self.whispers_to: npt.NDArray[np.int64] = self.column("whispers_to", np.int64)
         self.speaks: npt.NDArray[np.bool_] = self.column("speaks", np.bool_, fill=1)
         self.hears: npt.NDArray[np.bool_] = self.column("hears", np.bool_, fill=1)
+        # What it says is recorded as its name, in a room or not.
+        self.recorded: npt.NDArray[np.bool_] = self.column("recorded", np.bool_)
         self.row_of: dict[int, int] = {}
         # By row, as negotiated last.
         self.media: dict[int, LegMedia] = {}

@@ -26,6 +26,7 @@ from bridge.media.leg_reports import (
     QualityDropped,
     QualityRecovered,
 )
+from bridge.media.name_messages import NameRecorded, RecordName, StopName, UseNames
 from bridge.media.place_messages import AddPlace, DropPlace, PlaceAdded, TakePlace
 
 __all__ = [
@@ -381,6 +382,9 @@ Command: TypeAlias = (
     | UseTaps
     | StartTap
     | StopTap
+    | UseNames
+    | RecordName
+    | StopName
     | Statistics
     | Stop
 )
@@ -582,6 +586,7 @@ Event: TypeAlias = (
     | LegClosed
     | LegGiven
     | PlaceAdded
+    | NameRecorded
     | TalkSpurt
     | EngineStatistics
     | Traced

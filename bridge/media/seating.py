@@ -69,7 +69,7 @@ class Seating:
         position: `(capacity,)`: the position of each row, -1 for rows without a leg.
         speakers: how many positions from 0 on are speakers.
         talkers: how many positions from 0 on are speakers or, behind those, are in a room that
-            does not hear them: muted, or whispering to one leg.
+            does not hear them, muted or whispering to one leg, or say their name.
         speaker_room: `(speakers,)`: room of each.
         alike: rooms with speakers, those with as many together.
         rooms: `(r,)`: all rooms with somebody in them, ascending.
@@ -85,7 +85,7 @@ class Seating:
             positions, and for each of them the index of its room in the first array.
         deaf: positions that hear no room: they hear silence, if nothing is played to them.
         deaf_code: uint8, as long as `deaf`: the code of silence for each.
-        silent_rows: rows of legs that are in no room, or have no part in it.
+        silent_rows: rows of legs that are in no room, or have no part in it, and say no name.
         wide: positions of legs that speak G.722, ascending.
         wide_speakers: how many of them are speakers; they come first.
     """
@@ -129,6 +129,8 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     rows = np.flatnonzero(legs.open)
     inside = legs.room[rows] != ALONE
     talks = inside & (legs.speaks[rows] | legs.hears[rows])
+    # Whose name is recorded is listened to, and heard by nobody for it.
+    talks |= legs.recorded[rows]
     whispers = inside & legs.speaks[rows] & (legs.whispers_to[rows] > 0)
     speaks = inside & legs.speaks[rows] & ~whispers
     group = np.select((speaks, talks), (0, 1), 2)

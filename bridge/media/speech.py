@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
 from bridge.media.messages import SILENCE
+from bridge.media.names_area import NAMES, NamesView
 
 __all__ = ["MIX", "REPLACE", "Bank", "Players", "Playing"]
 
@@ -36,10 +37,14 @@ class Bank:
     Args:
         samples: int16, `(n + at least 160,)`, ending in a frame of zeros.
         length: n.
+        names: what callers have said their names are, from `NAMES` on; none where not given.
     """
 
-    def __init__(self, samples: npt.NDArray[np.int16], length: int) -> None:
+    def __init__(
+        self, samples: npt.NDArray[np.int16], length: int, names: NamesView | None = None
+    ) -> None:
         self.length = length
+        self.names = names
         self.samples = samples
         # Row p is the frame that begins at sample p; no copy.
         self.frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)
@@ -50,9 +55,27 @@ class Bank:
         return cls(np.zeros(FRAME, np.int16), 0)
 
     def holds(self, start: int, length: int) -> bool:
-        """Say whether a clip lies inside the bank; silence always does."""
+        """Say whether a clip lies inside the bank or the names; silence always does."""
         inside = start == SILENCE or 0 <= start <= start + length <= self.length
+        if self.names is not None:
+            inside |= NAMES <= start <= start + length <= NAMES + self.names.length
         return length > 0 and inside
+
+    def gather(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return the frame at each position, float32 `(k, 160)`, for positions int64, `(k,)`."""
+        if self.names is None or positions.max(initial=0) < NAMES:
+            return self.frames[positions].astype(np.float32)
+        named = positions >= NAMES
+        frames = np.empty((len(positions), FRAME), np.float32)
+        frames[~named] = self.frames[positions[~named]]
+        frames[named] = self.names.frames[positions[named] - NAMES]
+        return frames
+
+    def part(self, start: int, count: int) -> npt.NDArray[np.int16]:
+        """Return so many samples from a position on, int16; no copy."""
+        if self.names is not None and start >= NAMES:
+            return self.names.samples[start - NAMES : start - NAMES + count]
+        return self.samples[start : start + count]
 
 
 @dataclass(slots=True)
@@ -172,7 +195,7 @@ class Players(Rows):
         Returns:
             float32, `(k, 160)`.
         """
-        frames = self.bank.frames[self.position[rows]].astype(np.float32)
+        frames = self.bank.gather(self.position[rows])
         frames *= self.gain[rows][:, None]
         left = self.left[rows] - FRAME
         self.left[rows] = left
@@ -192,7 +215,7 @@ class Players(Rows):
             count = min(FRAME - at, int(self.left[row]))
             start = int(self.position[row])
             if self.pace[row]:
-                frame[at : at + count] = self.bank.samples[start : start + count]
+                frame[at : at + count] = self.bank.part(start, count)
                 frame[at : at + count] *= self.gain[row]
             at += count
             self.position[row] += count * self.pace[row]

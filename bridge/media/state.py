@@ -28,6 +28,9 @@ from bridge.media.legs import Legs, Rooms
 from bridge.media.levels import Levels
 from bridge.media.limiter import Limiter
 from bridge.media.messages import Configure, Event, PlayFinished
+from bridge.media.name_messages import NameRecorded
+from bridge.media.names_area import NamesView
+from bridge.media.naming import Naming
 from bridge.media.outgoing import Outgoing
 from bridge.media.page import StatePage, record_type
 from bridge.media.playout import PlayoutStore
@@ -124,6 +127,7 @@ class State:
         self.seating: Seating = seat(self.legs, SILENCE_CODES)
         self.page: StatePage | None = None
         self.taps = Taps(counters)
+        self.naming = Naming(capacity, self._name_recorded)
         self.ended = False
 
     def _tables(self) -> tuple[Rows, ...]:
@@ -145,6 +149,7 @@ class State:
             self.hearing,
             self.wideband,
             self.volume,
+            self.naming,
             self.outgoing,
             self.reports,
             self.quality,
@@ -202,6 +207,7 @@ class State:
             "inband": self.inband,
             "wideband": self.wideband,
             "volume": self.volume,
+            "naming": self.naming,
             "outgoing": self.outgoing,
             "reports": self.reports,
             "quality": self.quality,
@@ -326,11 +332,29 @@ class State:
 
     def use_bank(self, bank: Bank) -> None:
         """Play from another bank; what was played from the old one ends unheard."""
+        bank.names = self.naming.area
         self.bank = bank
         for players in (self.foreground, self.background, self.chimes):
             for row in np.flatnonzero(players.active).tolist():
                 players.stop(row, None)
             players.bank = bank
+
+    def use_names(self, area: NamesView) -> None:
+        """Record names to an area, and play them from there."""
+        self.naming.area = self.bank.names = area
+
+    def _name_recorded(self, row: int, slot: int, start: int, samples: int, seconds: float) -> None:
+        self.legs.recorded[row] = False
+        self.moved = True
+        self.put(
+            NameRecorded(
+                leg=int(self.legs.leg[row]),
+                slot=slot,
+                start=start,
+                samples=samples,
+                seconds=seconds,
+            )
+        )
 
     def _leg_play_finished(self, row: int, playing: Playing, completed: bool) -> None:  # noqa: FBT001 - `speech.Finished`
         leg = int(self.legs.leg[row])

@@ -10,6 +10,7 @@
                keys that come as tones taken out         inband, tones
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
                what is recorded goes to its ring         taps, tap_ring
+               and spoken names to their slots           naming, names_area
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
                turned down where they are too loud       limiter
                as loud as each leg wants to hear them    volume
@@ -333,6 +334,8 @@ class Tick:
         state.gains.follow(levels, state.gate, state.agc, options)
         state.gains.apply(rows, pcm)
         state.wideband.weigh(state.gains, pcm)
+        if state.naming.active:
+            state.naming.write(seating, pcm)
         if state.taps.active:
             self._tap(pcm)
 

@@ -66,6 +66,10 @@ class _Silent:
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
+    def use_names(self, descriptor: int) -> None:
+        """Be told of the area for names before the start."""
+        assert descriptor >= 0
+
     async def start(self) -> None:
         """Do nothing."""
 

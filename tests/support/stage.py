@@ -179,7 +179,9 @@ class FakeBank:
     def __init__(self) -> None:
         self.phrases: list[Phrase] = []
 
-    def clips(self, _language: str, phrases: Iterable[Phrase]) -> list[tuple[int, int]]:
+    def clips(
+        self, _language: str, phrases: Iterable[Phrase], _names: object = None
+    ) -> list[tuple[int, int]]:
         """Return a clip a phrase; its start is the phrase's place in `phrases`."""
         found = []
         for phrase in phrases:
@@ -351,6 +353,7 @@ class Stage:
         for call in self.bridge.calls.values():
             call.media_place.close()
             call._timers.stop_all()
+        self.bridge.names.close()
         self.bridge.vault.close()
 
 
