@@ -198,7 +198,8 @@ class Hearing(Rows):
         replaced = self.playing
         replaced[:] = False
         plays = foreground.active.any() or background.active.any()
-        if not (plays or len(seating.ears) or len(seating.strange_out)):
+        apart = len(seating.ears) or len(seating.strange_out)
+        if not (plays or apart or volume.active):
             return seating.ears, self.heard[:0]
         front = np.flatnonzero(foreground.active)
         replaced[front[foreground.mode[front] == REPLACE]] = True
