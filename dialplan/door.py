@@ -204,8 +204,10 @@ class Door:
             return self._too_late(host)
         if host.awaits(Subject.QUESTION):
             return False  # it has not been said yet
-        knocker = self._meeting.people[leg]
+        knocker = self._meeting.people.get(leg)
         self._close_question(host)
+        if knocker is None:  # gone, while this host was where no question is settled
+            return self._too_late(host)
         if key == _ADMIT:
             self._meeting.answer(host, phrase(_K.KNOCK_ADMITTED))
             self._admit(knocker)
