@@ -26,6 +26,7 @@ from bridge.media.messages import (
     DigitPressed,
     FirstMedia,
     LegClosed,
+    LegGuarded,
     LegMedia,
     LegStatistics,
     MediaQuiet,
@@ -269,6 +270,8 @@ class Call:
                 self._sounds_otherwise(event)
             case TalkSpurt(talking=talking):
                 self.bridge.talking(self, talking=talking)
+            case LegGuarded():
+                self._guarded(event)
             case SourceLatched(own_sdp=own_sdp):
                 self._log.debug("media source latched", own_sdp=own_sdp)
                 self.media_place.latched(own_sdp=own_sdp)
@@ -304,6 +307,23 @@ class Call:
         elif seconds >= ask_after_s and not self._probing and self._confirmed:
             self._probing = True
             self.bridge.sip.probe(self.call)
+
+    def _guarded(self, event: LegGuarded) -> None:
+        """Say that a guard holds the line down, or lets it go; `LegGuarded` explains the words."""
+        if event.action == "released":
+            self._log.info("line is held down no more", guard=event.guard)
+        else:
+            self.bridge.count("line_held_down")
+            self._log.warning(
+                "line is held down",
+                guard=event.guard,
+                action=event.action,
+                sound=event.sound,
+                delay_ms=event.delay_ms,
+                return_loss_db=event.return_loss_db,
+            )
+        if self.conference is not None:
+            self.conference.guarded(self, event.guard, event.action)
 
     def _sounds_otherwise(self, event: QualityDropped | QualityRecovered) -> None:
         """Say which way a line has become bad, or is good again."""

@@ -95,6 +95,10 @@ class RunningConference:
         """Note that something said to a leg is over."""
         self._if_there(events.LegPromptDone(at=self._now(at), leg=call.leg, play=play))
 
+    def guarded(self, call: Call, guard: events.LineGuard, action: events.LineAction) -> None:
+        """Note that a guard of the mixer holds a line down, or lets it go."""
+        self._tell(events.LineGuarded(at=self._now(), leg=call.leg, guard=guard, action=action))
+
     # -- what administrators say ----------------------------------------------------------------
 
     def change(self, rules: ConferenceRules) -> None:

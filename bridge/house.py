@@ -107,6 +107,12 @@ def engine_options(settings: MediaSettings) -> Configure:
         agc=settings.agc,
         target_dbov=settings.target_dbov,
         limiter=settings.limiter,
+        over_loud=settings.over_loud,
+        over_loud_duck_s=settings.over_loud_duck_s,
+        over_loud_mute_s=settings.over_loud_mute_s,
+        leak=settings.leak,
+        leak_s=settings.leak_s,
+        echo=settings.echo,
     )
 
 

@@ -103,15 +103,16 @@ _COUNTS = """
     delay_ms depth dropped errno expires_s failed free_bytes gap_ms high jitter_ms jumped late
     late_ticks jumped_ticks leg_count legs limit lines lost lost_percent low media mos most numbers
     ok overflow own_sdp packets peak percent pid pins playout_ms port ports q850 queued records
-    requests restarts rtt_ms room_left runs seconds send_errors sessions signal size status ticks
-    tick_ms_max tick_ms_p50 tick_ms_p95 tries trunks uid unreadable waiting level_of_pjsip hold
-    alive asserted has_offer codecs_ok completed waits number_count subjects keys errors warnings
-    tcp rxq_overflow
+    requests restarts return_loss_db rtt_ms room_left runs seconds send_errors sessions signal size
+    status ticks tick_ms_max tick_ms_p50 tick_ms_p95 tries trunks uid unreadable waiting
+    level_of_pjsip hold alive asserted has_offer codecs_ok completed waits number_count subjects
+    keys errors warnings tcp rxq_overflow
 """
 _WORDS = """
     action by cause check codec direction dtmf_method end_reason event_name event_type exit field
-    function hint key_name kind language machine method number_kind operation origin problem process
-    reason role rule setting state stage step task thread transport verdict what where why country
+    function guard hint key_name kind language machine method number_kind operation origin problem
+    process reason role rule setting sound state stage step task thread transport verdict what where
+    why country
 """
 _IDENTIFIERS = "call conference leg play request room run session subject trace trunk_id pin_id"
 

@@ -165,6 +165,14 @@ class MediaSettings:
         True,  # noqa: FBT003 - the default of a setting
         "turn a conference that is too loud down as a whole, where it would be clipped",
     )
+    over_loud: bool = _setting(kinds.boolean(), True, "turn lines down that are far too loud")  # noqa: FBT003 - the default of a setting
+    over_loud_duck_s: float = _setting(kinds.number(0.5, 60), 2.0, "too loud for so long, before")
+    over_loud_mute_s: float = _setting(
+        kinds.number(0.5, 300), 5.0, "too loud for so long after that, before a line is muted"
+    )
+    leak: bool = _setting(kinds.boolean(), True, "mute music and noise, until somebody speaks")  # noqa: FBT003 - the default of a setting
+    leak_s: float = _setting(kinds.number(5, 300), 10.0, "music or noise for so long, before")
+    echo: bool = _setting(kinds.boolean(), True, "turn the echo down that a line returns")  # noqa: FBT003 - the default of a setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,7 @@ HostPinChecked  the answer to `CheckHostPin`
 DialOutEnded    a `DialOut` came to nothing; who was called and comes in is `Entered`
 Steered         an administrator, or a program that may, does what a host could
 RulesChanged    an administrator changed the conference while it runs
+LineGuarded     media `LegGuarded`: a guard of the mixer holds a line down, or lets it go
 MaintenanceDue  the bridge drains; again for each host who comes in later, and to everybody when
                 its time is nearly up
 EndRequested    the bridge stops, or an administrator ends or removes the conference
@@ -91,6 +92,7 @@ __all__ = [
     "Left",
     "LegDigit",
     "LegPromptDone",
+    "LineGuarded",
     "MaintenanceDue",
     "MediaStarted",
     "NameRecorded",
@@ -239,6 +241,11 @@ Order = Literal[
 ]
 """What can be done to a conference from outside; `mute` to `refuse` name a leg where it is one."""
 """Why a conference is to be ended from outside."""
+
+
+LineGuard = Literal["over_loud", "leak", "echo"]
+LineAction = Literal["ducked", "muted", "released"]
+"""What guards of the mixer watch for, and what they do to a line."""
 
 
 # --- events of a call --------------------------------------------------------------------------
@@ -488,6 +495,23 @@ class RulesChanged(Struct, frozen=True):
     rules: ConferenceRules
 
 
+class LineGuarded(Struct, frozen=True):
+    """A guard of the mixer holds a person's line down, or lets it go.
+
+    Attributes:
+        at: Monotonic time, s.
+        leg: Whose; one that has left in the meantime is ignored.
+        guard: What is wrong: it is far too loud, has music or noise and no speech, or returns an
+            echo.
+        action: Heard softly, not at all, or as it is again.
+    """
+
+    at: float
+    leg: int
+    guard: LineGuard
+    action: LineAction
+
+
 class MaintenanceDue(Struct, frozen=True):
     """The bridge will stop when its conferences have ended.
 
@@ -523,6 +547,7 @@ ConferenceEvent = (
     | Steered
     | TimerFired
     | RulesChanged
+    | LineGuarded
     | MaintenanceDue
     | EndRequested
 )

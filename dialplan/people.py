@@ -106,6 +106,8 @@ class Person(Listener):
         self.whispers_to: int | None = None
         self.named = False
         self.loudness = 0
+        # Guards of the mixer that hold the line down.
+        self.held_down: set[str] = set()
         self.music = False
         self.gives_up_at = float("inf")
         self.cause = EndCause.CONFERENCE_ENDED

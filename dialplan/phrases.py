@@ -224,6 +224,13 @@ class PhraseKey(StrEnum):
     HANDS_UP = "hands_up"
     JOINED_COUNT = "joined_count"
     LEFT_COUNT = "left_count"
+    # Lines that disturb.
+    TOO_LOUD = "too_loud"
+    TOO_LOUD_MUTED = "too_loud_muted"
+    SOUND_MUTED = "sound_muted"
+    OTHER_TOO_LOUD = "other_too_loud"
+    OTHER_MUTED = "other_muted"
+    LINE_HEARD = "line_heard"
     # Tones.
     TONE_ENTER = "tone_enter"
     TONE_EXIT = "tone_exit"
@@ -459,6 +466,16 @@ CATALOGUE: dict[PhraseKey, PhraseSpec] = {
     _K.HANDS_UP: PhraseSpec("One hand is raised.|{count} hands are raised.", _COUNT),
     _K.JOINED_COUNT: PhraseSpec("One person has joined.|{count} people have joined.", _COUNT),
     _K.LEFT_COUNT: PhraseSpec("One person has left.|{count} people have left.", _COUNT),
+    _K.TOO_LOUD: PhraseSpec("Your line is very loud. It has been turned down."),
+    _K.TOO_LOUD_MUTED: PhraseSpec(
+        "Your line is too loud and is muted. You can be heard again when it is quieter."
+    ),
+    _K.SOUND_MUTED: PhraseSpec(
+        "There is music or noise on your line, and it is muted. Just speak to be heard again."
+    ),
+    _K.OTHER_TOO_LOUD: PhraseSpec("A line that is very loud has been turned down."),
+    _K.OTHER_MUTED: PhraseSpec("A line that disturbed the conference is muted."),
+    _K.LINE_HEARD: PhraseSpec("Your line can be heard again."),
     _K.TONE_ENTER: PhraseSpec(""),
     _K.TONE_EXIT: PhraseSpec(""),
     _K.TONE_BEEP: PhraseSpec(""),

@@ -16,6 +16,7 @@ from dialplan.entrance import Entrance
 from dialplan.events import (
     DialOutEnded,
     HostPinChecked,
+    LineGuarded,
     MaintenanceDue,
     NameRecorded,
     Speaking,
@@ -23,6 +24,7 @@ from dialplan.events import (
 )
 from dialplan.floor import Mode, Where
 from dialplan.keypad import Command, Stray, commands_of
+from dialplan.lines import Lines
 from dialplan.number_dialogues import BecomeHost, DialNumber
 from dialplan.people import LOUDNESS_DB
 from dialplan.phrases import PhraseKey, phrase
@@ -44,8 +46,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ORDERS", "OrderEvent", "RoomCommands"]
 
-OrderEvent = Speaking | NameRecorded | HostPinChecked | DialOutEnded | Steered | MaintenanceDue
-ORDERS: Final = (Speaking, NameRecorded, HostPinChecked, DialOutEnded, Steered)
+OrderEvent = (
+    Speaking | LineGuarded | NameRecorded | HostPinChecked | DialOutEnded | Steered | MaintenanceDue
+)
+ORDERS: Final = (Speaking, LineGuarded, NameRecorded, HostPinChecked, DialOutEnded, Steered)
 """What comes to a conference that is neither a key nor somebody's coming or going."""
 
 _K: Final = PhraseKey
@@ -89,6 +93,7 @@ class RoomCommands:
         self._microphones = microphones
         self._door = door
         self._breakouts = breakouts
+        self._lines = Lines(meeting)
         self._queries = 0
         self._roll_call = RollCallHands(
             mute=lambda person: microphones.mute(person, on=not person.host_muted),
@@ -198,7 +203,7 @@ class RoomCommands:
 
     # --- from outside --------------------------------------------------------------------------
 
-    def take(self, event: OrderEvent) -> None:
+    def take(self, event: OrderEvent) -> None:  # noqa: C901 - one arm an event
         """Take what is no key; about somebody who is gone it means nothing any more."""
         if isinstance(event, Steered):
             self.steer(event)
@@ -212,6 +217,8 @@ class RoomCommands:
         match event:
             case Speaking(talking=talking):
                 self._microphones.speaking(person, talking=talking)
+            case LineGuarded(guard=guard, action=action):
+                self._lines.guarded(person, guard, action)
             case NameRecorded(seconds=seconds):
                 if isinstance(person.dialogue, Entrance):
                     person.dialogue.recorded(seconds)

@@ -47,10 +47,13 @@ __all__ = [
     "Event",
     "FirstMedia",
     "GiveLegs",
+    "GuardAction",
+    "GuardName",
     "HandedLeg",
     "Heartbeat",
     "LegClosed",
     "LegGiven",
+    "LegGuarded",
     "LegMedia",
     "LegStatistics",
     "LoadBank",
@@ -81,6 +84,8 @@ __all__ = [
 
 Codec: TypeAlias = Literal["PCMU", "PCMA", "G722"]
 PlayMode: TypeAlias = Literal["replace", "mix"]
+GuardName: TypeAlias = Literal["over_loud", "leak", "echo"]
+GuardAction: TypeAlias = Literal["ducked", "muted", "released"]
 
 SILENCE: Final = -1
 """As the start of a clip: silence of the clip's length."""
@@ -126,12 +131,24 @@ class Configure(msgspec.Struct, frozen=True, tag=True):
         agc: talkers are brought to one level.
         target_dbov: that level, an active speech level of ITU-T P.56 [dBov], -36 to -12.
         limiter: rooms that are too loud are turned down as a whole instead of clipped.
+        over_loud: lines that are far too loud are ducked, and muted where it goes on.
+        over_loud_duck_s: too loud for so long before a leg is ducked [s].
+        over_loud_mute_s: and for so long after that before it is muted [s].
+        leak: lines with music or steady noise and no speech are muted.
+        leak_s: for so long before they are [s].
+        echo: lines that return what they are sent are found, and turned down while they do.
     """
 
     gate: bool = True
     agc: bool = True
     target_dbov: float = -24.0
     limiter: bool = True
+    over_loud: bool = True
+    over_loud_duck_s: float = 2.0
+    over_loud_mute_s: float = 5.0
+    leak: bool = True
+    leak_s: float = 10.0
+    echo: bool = True
 
 
 class OpenLeg(msgspec.Struct, frozen=True, tag=True):
@@ -522,6 +539,28 @@ class TalkSpurt(msgspec.Struct, frozen=True, tag=True):
     talking: bool
 
 
+class LegGuarded(msgspec.Struct, frozen=True, tag=True):
+    """A guard holds a leg down, or holds it no more; what the others hear of it has changed.
+
+    Args:
+        leg: the leg.
+        guard: "over_loud": its line is far too loud; "leak": it makes sound and does not speak;
+            "echo": it returns what it is sent.
+        action: "ducked": heard softly, with "echo" only while it does not speak itself; "muted":
+            not heard; "released": heard as it is.
+        sound: what it is muted for by "leak".
+        delay_ms: of its echo, between what it is sent and what comes [ms].
+        return_loss_db: by how much its echo is softer [dB].
+    """
+
+    leg: int
+    guard: GuardName
+    action: GuardAction
+    sound: Literal["music", "noise"] | None = None
+    delay_ms: int | None = None
+    return_loss_db: float | None = None
+
+
 class EngineStatistics(msgspec.Struct, frozen=True, tag=True):
     """The process's state and counters since its start.
 
@@ -588,6 +627,7 @@ Event: TypeAlias = (
     | PlaceAdded
     | NameRecorded
     | TalkSpurt
+    | LegGuarded
     | EngineStatistics
     | Traced
     | EngineError

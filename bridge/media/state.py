@@ -21,6 +21,7 @@ from bridge.media.counters import Counters, LegCounters
 from bridge.media.dtmf import Keys
 from bridge.media.gains import Gains
 from bridge.media.gate import Gate
+from bridge.media.guards import Guards
 from bridge.media.hearing import Hearing
 from bridge.media.inband import Inband
 from bridge.media.latching import source_key
@@ -108,6 +109,7 @@ class State:
         self.gate = Gate(capacity)
         self.agc = Agc(capacity)
         self.gains = Gains(capacity)
+        self.guards = Guards(capacity)
         self.keys = Keys(capacity)
         self.inband = Inband(capacity)
         self.hearing = Hearing(capacity)
@@ -144,6 +146,7 @@ class State:
             self.gate,
             self.agc,
             self.gains,
+            *self.guards.tables().values(),
             self.keys,
             self.inband,
             self.hearing,
@@ -203,6 +206,7 @@ class State:
             "gate": self.gate,
             "agc": self.agc,
             "gains": self.gains,
+            **self.guards.tables(),
             "keys": self.keys,
             "inband": self.inband,
             "wideband": self.wideband,

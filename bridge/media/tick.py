@@ -9,6 +9,8 @@
                                                          pitch, wideband, g722, resample
                keys that come as tones taken out         inband, tones
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
+               who disturbs is turned down or muted      guards, history, loudness_guard, leak,
+                                                         tonality, echo, echo_screen, echo_trial
                what is recorded goes to its ring         taps, tap_ring
                and spoken names to their slots           naming, names_area
     mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
@@ -331,6 +333,7 @@ class Tick:
             state.gate.follow(levels)
         if options.agc:
             state.agc.follow(levels, options.target_dbov)
+        self._guard(pcm[: seating.speakers])
         state.gains.follow(levels, state.gate, state.agc, options)
         state.gains.apply(rows, pcm)
         state.wideband.weigh(state.gains, pcm)
@@ -351,6 +354,21 @@ class Tick:
             now=self._now,
         )
 
+    def _guard(self, pcm: npt.NDArray[np.float32]) -> None:
+        """Hold down who disturbs, and say so."""
+        state = self._state
+        for event in state.guards.follow(
+            state.legs,
+            state.seating,
+            pcm,
+            levels=state.levels,
+            gate=state.gate,
+            agc=state.agc,
+            gains=state.gains,
+            options=state.options,
+        ):
+            state.put(event)
+
     def _tell_talkers(self, rows: _Rows) -> None:
         if len(rows):
             state = self._state
@@ -365,6 +383,8 @@ class Tick:
         state.wideband.mix(state.hearing.rooms)
         if state.options.limiter:
             self._limit()
+        if state.guards.marks:
+            self._mark()
         self._positions, self._frames = state.hearing.play(
             state.seating, state.legs, state.foreground, state.background, state.volume
         )
@@ -378,6 +398,13 @@ class Tick:
         if limiter.follow():
             state.hearing.limit(state.seating, limiter)
             state.wideband.limit(limiter)
+
+    def _mark(self) -> None:
+        """Mark what is sent to those who may be returning it."""
+        state, seating = self._state, self._state.seating
+        heard = state.hearing.heard[: seating.speakers]
+        positions, marks = state.guards.mark(seating, heard)
+        state.wideband.mark(seating, positions, marks)
 
     def _encode(self) -> None:
         state = self._state

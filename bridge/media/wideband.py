@@ -298,6 +298,19 @@ class Wideband(Rows):
             self.mixed[self._hears] *= limiter.curves(self._hears_room, WIDE_FRAME)
             self._sums *= limiter.curves(self._hearing_rooms, WIDE_FRAME)
 
+    def mark(self, seating: Seating, positions: _Index, marks: _Sound) -> None:
+        """Multiply what some legs hear of their room.
+
+        Args:
+            seating: who sits where.
+            positions: intp, `(k,)`, narrow ones too.
+            marks: float32, `(k, 160)`: by what, at 8 kHz.
+        """
+        if len(self.mixed):
+            place = np.minimum(np.searchsorted(seating.wide, positions), len(seating.wide) - 1)
+            wide = np.flatnonzero(seating.wide[place] == positions)
+            self.mixed[place[wide]] *= np.repeat(marks[wide], WIDE_FRAME // FRAME, axis=1)
+
     def encode(
         self,
         seating: Seating,

@@ -12,6 +12,7 @@ from tests.bench import (
     delay,
     draining,
     faults,
+    guards,
     largest,
     legs,
     phones,
@@ -106,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     nine.add_argument("--calls", type=_whole(2, 1000), default=100, help="when it begins (100)")
     ten = command("rtcp", rtcp)
     ten.add_argument("--seconds", type=_whole(5, 600), default=30, help="measured (30)")
+    eleven = command("guards", guards)
+    eleven.add_argument("--clips", type=_whole(5, 1000), default=100, help="of each kind (100)")
+    eleven.add_argument(
+        "--minutes", type=_whole(1, 600), default=60, help="of conferences without echo (60)"
+    )
+    eleven.add_argument("--seed", type=_whole(0, 1_000_000), default=1, help="of all sounds (1)")
     return parser
 
 
@@ -126,12 +133,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if result["ok"] else 1
 
 
-def _measure(options: argparse.Namespace) -> dict[str, Any]:
+def _measure(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - one arm a command
     match options.command:
         case "calls":
             result = calls.measure(options.calls, options.rate, options.peak)
         case "phones":
             result = phones.measure(options.phones, options.legs)
+        case "guards":
+            result = guards.measure(options.clips, options.minutes, options.seed)
         case "talkoff":
             result = talkoff.measure(options.minutes, options.seed)
         case "quality":

@@ -11,6 +11,7 @@ The same seed gives the same sounds where espeak-ng is the same.
                  have begun.
 """
 
+import functools
 import io
 import re
 import subprocess
@@ -30,7 +31,7 @@ from tests.bench.programs import LoadError
 from tests.media.engine import PCM, Engine
 from tests.support import g711
 
-__all__ = ["Pressed", "count", "measure", "recorded"]
+__all__ = ["Pressed", "count", "measure", "read_aloud", "recorded"]
 
 VOICES: Final = (
     "en-us",
@@ -173,6 +174,24 @@ def _rows(sound: PCM, legs: int = 16) -> PCM:
     return cut.reshape(legs, length)
 
 
+def read_aloud(voice: str, begin: int, seconds: float, seed: int) -> npt.NDArray[np.float64]:
+    """Let espeak-ng read as one of `VOICES` for so long: float64, whole frames, 8 kHz.
+
+    Args:
+        voice: the voice.
+        begin: where in the text; wherever the text has words, a number of any size will do.
+        seconds: how long [s].
+        seed: of pitch and pace.
+
+    Raises:
+        LoadError: espeak-ng is not there or does not read.
+    """
+    words = _text()
+    begin = begin * _WORDS % len(words)
+    return _read(voice, words[begin:] + words[:begin], seconds, seed).astype(np.float64)
+
+
+@functools.cache
 def _text() -> list[str]:
     """Return what is read: what this project says of itself, in words."""
     pages = [page.read_text() for page in sorted(_ROOT.glob("*.md"))]

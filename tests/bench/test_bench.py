@@ -122,7 +122,7 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     result = bench(lock, "lags")
     assert result.returncode == 2
     assert (
-        "lags: legs, profile, calls, phones, talkoff, quality, delay, faults, soak or drain"
+        "lags: legs, profile, calls, phones, talkoff, guards, quality, delay, faults, rtcp, soak or"
         in result.stderr
     )
 

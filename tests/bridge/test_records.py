@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.media.messages import QualityDropped, QualityRecovered
+from bridge.media.messages import LegGuarded, QualityDropped, QualityRecovered
 from cdr.records import AttemptRefused, Caller, LegClosed, LegOpened
 from config.settings import EntrySettings, Settings
 from dialplan.pins import generate
@@ -164,5 +164,32 @@ def test_a_line_that_becomes_bad_is_in_the_log(tmp_path: Path) -> None:
         assert (bad["jitter_ms"], bad["rtt_ms"]) == (None, 10.0)
         assert (good["event"], good["mos"]) == ("line is good again", 4.2)
         assert stage.bridge.counters["quality_dropped"] == 1
+
+    perform(tmp_path, scene)
+
+
+def test_a_line_that_is_held_down_is_in_the_log(tmp_path: Path) -> None:
+    """With what is wrong and what was done; nothing of who it is but the call's name."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        stage.answer(call)
+        await asyncio.sleep(0.02)
+        leg = stage.bridge.calls[call].leg
+        with capture_logs() as lines:
+            for event in (
+                LegGuarded(leg=leg, guard="leak", action="muted", sound="music"),
+                LegGuarded(
+                    leg=leg, guard="echo", action="ducked", delay_ms=220, return_loss_db=9.5
+                ),
+                LegGuarded(leg=leg, guard="leak", action="released"),
+            ):
+                stage.bridge.on_media(event)
+        leak, echo, free = (line for line in lines if "line" in str(line["event"]))
+        assert (leak["event"], leak["log_level"]) == ("line is held down", "warning")
+        assert (leak["guard"], leak["action"], leak["sound"]) == ("leak", "muted", "music")
+        assert (echo["guard"], echo["delay_ms"], echo["return_loss_db"]) == ("echo", 220, 9.5)
+        assert (free["event"], free["guard"]) == ("line is held down no more", "leak")
+        assert stage.bridge.counters["line_held_down"] == 2
 
     perform(tmp_path, scene)

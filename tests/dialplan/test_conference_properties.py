@@ -25,6 +25,9 @@ from dialplan.events import (
     Joined,
     LegDigit,
     LegPromptDone,
+    LineAction,
+    LineGuard,
+    LineGuarded,
     MaintenanceDue,
     NameRecorded,
     Order,
@@ -174,6 +177,7 @@ class Story(RoomDriver):
             (0.5, self.somebody_steers),
             (0.5, self.a_call_comes_to_nothing),
             (0.3, self.an_answer_comes_late),
+            (0.5, self.a_line_is_guarded),
         ]
         if self.saying:
             choices.append((3.0, self.somebody_hears_something_out))
@@ -242,6 +246,11 @@ class Story(RoomDriver):
     def somebody_speaks(self) -> None:
         """Speak, heard or not."""
         self.send(Speaking(self.clock.now, self._anybody(), talking=self.rng.random() < 0.7))
+
+    def a_line_is_guarded(self) -> None:
+        """Be too loud, leak or return an echo, or no more."""
+        guard, action = self.rng.choice(get_args(LineGuard)), self.rng.choice(get_args(LineAction))
+        self.send(LineGuarded(self.clock.now, self._anybody(), guard, action))
 
     def somebody_steers(self) -> None:
         """Order something from outside."""

@@ -51,7 +51,9 @@ __all__ = [
 PCM = npt.NDArray[np.int16]
 EVENT: Final = 101
 NOISE: Final = 13
-PLAIN: Final = Configure(gate=False, agc=False, limiter=False)
+PLAIN: Final = Configure(
+    gate=False, agc=False, limiter=False, over_loud=False, leak=False, echo=False
+)
 """What is said is heard as it is, to the sample."""
 
 _HEADER: Final = struct.Struct("!BBHII")

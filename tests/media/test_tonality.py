@@ -1,0 +1,64 @@
+"""Whether a sound holds its tones."""
+
+import numpy as np
+import pytest
+
+from bridge.media.tonality import BETWEEN, TOLD_PAIRS, WATCHED, Watch
+from tests.support.clips import music, noise, scaled
+from tests.support.sentences import FRAME, Sound, at_level, talk
+
+
+def continuity(sound: Sound, seconds: float = 6.0) -> float:
+    """Return how continuous the tones of a sound are."""
+    watch, position = Watch(), np.arange(1)
+    watch.begin(position)
+    frames = sound[: int(seconds * 8000)].reshape(-1, 1, FRAME).astype(np.float32)
+    for tick, frame in enumerate(frames):
+        watch.take(tick, position, frame, np.array([30], np.float32))
+    alike = watch.judged(0, len(frames), len(frames), 1)
+    assert alike is not None
+    return alike
+
+
+@pytest.mark.parametrize("style", ["pads", "piano", "guitar", "band", "strings", "organ", "synth"])
+def test_music_holds_its_tones(style: str) -> None:
+    """Of every style the mean over six seconds is well above that of speech."""
+    assert continuity(scaled(music(style, 5, 6.0), -24)) > 0.4
+
+
+@pytest.mark.parametrize("language", ["en", "sv"])
+def test_speech_does_not(language: str) -> None:
+    """Voices glide, and their harmonics with them."""
+    assert continuity(at_level(talk(language, 6.0), -24)) < 0.25
+
+
+def test_noise_has_none() -> None:
+    """Spectra of noise have nothing to do with each other."""
+    assert abs(continuity(scaled(noise("pink", 5, 6.0), -24))) < 0.05
+
+
+def test_what_is_too_soft_says_nothing() -> None:
+    """A leg that is silent gives no pairs, and none are judged."""
+    watch, position = Watch(), np.arange(1)
+    watch.begin(position)
+    for tick in range(100):
+        watch.take(tick, position, np.ones((1, FRAME), np.float32), np.array([30], np.float32))
+    assert watch.seen[0] == 0
+    assert watch.judged(0, 100, 100, 1) is None
+
+
+def test_places_are_few_and_go_to_those_who_wait() -> None:
+    """Who has been watched long enough makes room; others keep their places."""
+    watch = Watch()
+    legs = np.arange(WATCHED + 2)
+    assert watch.begin(legs).tolist() == legs[:WATCHED].tolist()
+    assert watch.begin(legs[WATCHED:]).tolist() == []
+    pcm = np.random.default_rng(1).standard_normal((len(legs), FRAME)).astype(np.float32)
+    watch.end(legs[:1])
+    assert watch.begin(legs[-1:]).tolist() == legs[-1:].tolist()
+    for tick in range(BETWEEN * (TOLD_PAIRS + 3)):
+        watch.take(tick, legs, 1000 * pcm, np.ones(len(legs), np.float32))
+    assert watch.begin(legs[-2:-1]).tolist() == legs[-2:-1].tolist()
+    assert (watch.place_of(len(legs)) >= 0).sum() == WATCHED
+    watch.end(legs)
+    assert not watch.active
