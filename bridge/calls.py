@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from bridge.port_sharing import SharedPlace
     from bridge.server import Bridge
     from bridge.sip.messages import CallEnded, IncomingCall, NegotiatedMedia
+    from dialplan.outgoing_flow import OutgoingFlow
     from dialplan.store import NumberEntry
 
 __all__ = ["Call"]
@@ -134,7 +135,7 @@ class Call:
         self._music: int | None = None
         self._timers = Timers(bridge.loop, self._timer_fired)
         self._log = structlog.get_logger("bridge.call").bind(call=self.uid)
-        self.flow: CallFlow = bridge.new_flow()
+        self.flow: CallFlow | OutgoingFlow = bridge.new_flow()
 
     @property
     def cause(self) -> str:
@@ -190,6 +191,11 @@ class Call:
         early, self._early = self._early, {}
         for play in early.values():
             self.bridge.media.send(play)
+
+    @property
+    def written(self) -> bool:
+        """It has a leg in the records."""
+        return True
 
     @property
     def talks(self) -> bool:
@@ -532,7 +538,8 @@ class Call:
             return
         self.closed = True
         self._timers.stop_all()
-        self.bridge.records.leg_closed(self)
+        if self.written:
+            self.bridge.records.leg_closed(self)
         self.bridge.forget_call(self)
         ended = self.ended
         self._log.info(

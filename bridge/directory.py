@@ -79,6 +79,10 @@ class Directory:
         number = numbers.first_known(users, known, self._region)
         return known[number] if number is not None else None
 
+    def own_numbers(self) -> frozenset[str]:
+        """Return our numbers, E.164 and extensions."""
+        return frozenset(self._now.numbers)
+
     def normalise(self, user: str) -> numbers.TelephoneNumber | None:
         """Return a caller's number in its normal form, None where it is none."""
         try:

@@ -118,7 +118,7 @@ class MediaPlace:
         self.place, self._next = self._next, self.place
         self._step = "leaving"
         call.bridge.count("media_moved")
-        self._log.debug("media moved", shared=self.shared_port is not None)
+        self._log.debug("media moved", kind="own" if self.shared_port is None else "shared")
         call.start_timer(PLACE_TIMER, LINGER_S)
 
     def left(self) -> None:

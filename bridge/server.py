@@ -25,6 +25,7 @@ import structlog
 from bridge import admission
 from bridge.calls import Call
 from bridge.conferences import RunningConference
+from bridge.dialling import Dialling
 from bridge.dispatch import Dispatcher
 from bridge.drain import Drain
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
@@ -129,6 +130,7 @@ class Bridge:
         self.dispatcher = Dispatcher(self._delivery_failed)
         self.names = SpokenNames(lambda command: self.media.send(command))  # noqa: PLW0108 - it comes later
         self.guesses = GuessLimits()
+        self.dialling = Dialling(self)
         self.drain = Drain(self)
         self.stopping = False
         self._empty = asyncio.Event()
@@ -194,12 +196,16 @@ class Bridge:
             return
         self.counters["calls_answered"] += 1
         call = Call(self, incoming, verdict, sockets, next(self._numbers))
-        self.calls[call.call] = call
-        self.legs[call.leg] = call
+        self.take_call(call)
         self.records.leg_opened(call)
         self.traces.call_begun(call)
         self.sip.accept(call.call, self.local_media(sockets.port))
         call.begin()
+
+    def take_call(self, call: Call) -> None:
+        """Let events of SIP and media find a call."""
+        self.calls[call.call] = call
+        self.legs[call.leg] = call
 
     def _sockets_for(self, incoming: IncomingCall) -> MediaPair | SharedPlace:
         """Find a place on a shared port where the trunk allows it, else open a pair of sockets.

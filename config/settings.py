@@ -32,6 +32,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from config import _kinds as kinds
+from config._dial_out import DialOutSettings
 from config._kinds import Kind, PortRange
 from config._toml_lines import line_numbers
 from config.errors import Fault, SettingsError
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LANGUAGES",
     "AdminSettings",
+    "DialOutSettings",
     "EntrySettings",
     "Key",
     "KeySettings",
@@ -347,6 +349,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    dial_out: DialOutSettings = field(default_factory=DialOutSettings)
     keys: KeySettings = field(default_factory=KeySettings)
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)

@@ -45,6 +45,7 @@ class DialRefusal(StrEnum):
     """Why a number is not called; the value is what records, logs and answers say."""
 
     OFF = "dial_out_off"
+    OVERLOAD = "overload"
     NO_TRUNK = "no_trunk"
     NO_CALLER_ID = "no_caller_id"
     NOT_A_NUMBER = "not_a_number"
@@ -68,6 +69,7 @@ class DialRefusal(StrEnum):
 
 _MESSAGES: Final[dict[DialRefusal, str]] = {
     DialRefusal.OFF: "calling out is off; dial_out.allowed = true allows it",
+    DialRefusal.OVERLOAD: "the bridge is full, or about to stop",
     DialRefusal.NO_TRUNK: "there is nowhere to send a call; set dial_out.trunk to a trunk that"
     " registers, or dial_out.proxy",
     DialRefusal.NO_CALLER_ID: "dial_out.caller must be one of the bridge's own numbers",

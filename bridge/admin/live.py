@@ -15,7 +15,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge import doctor
-from bridge.admin.meetings import conference_end, conference_people, conference_steer
+from bridge.admin.meetings import (
+    conference_dial,
+    conference_end,
+    conference_people,
+    conference_steer,
+)
 from bridge.errors import AdminError
 from bridge.monitoring.health import unready
 from bridge.sip.messages import Answer, Transport
@@ -257,6 +262,7 @@ async def trace_list(bridge: Bridge) -> list[dict[str, Any]]:
 
 
 LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
+    "conference.dial": conference_dial,
     "conference.end": conference_end,
     "conference.people": conference_people,
     "conference.steer": conference_steer,

@@ -7,10 +7,12 @@ that nobody believes it was done.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from bridge.errors import AdminError
+from dialplan.dial_out import DialRefusal
 from dialplan.events import Order
 from dialplan.floor import Mode, Where
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from bridge.server import Bridge
     from dialplan.people import PersonView
 
-__all__ = ["conference_end", "conference_people", "conference_steer"]
+__all__ = ["conference_dial", "conference_end", "conference_people", "conference_steer"]
 
 _NEEDS_HOST: Final = frozenset({"mute", "mute_all", "lock", "mode"})
 _OF_ONE: Final = frozenset({"mute", "unmute", "give_floor", "remove", "promote", "admit", "refuse"})
@@ -130,6 +132,25 @@ async def conference_end(bridge: Bridge, conference: str) -> dict[str, Any]:
     people = len(running.calls)
     running.end("administrator")
     return {"conference": running.entry.name, "people": people}
+
+
+async def conference_dial(bridge: Bridge, conference: str, number: str) -> dict[str, Any]:
+    """Call somebody into a running conference, and say what came of it.
+
+    Args:
+        bridge: the running bridge.
+        conference: its name or id.
+        number: with its country code.
+
+    Raises:
+        AdminError: it does not run, or the number may not be called.
+    """
+    running = _running(bridge, conference)
+    call = bridge.dialling.dial_out(running.entry.id, number, "administrator")
+    if isinstance(call, DialRefusal):
+        raise AdminError(call.message, "`dialin config keys` lists the settings of [dial_out].")
+    outcome = await asyncio.shield(call.outcome)
+    return {"conference": running.entry.name, "outcome": outcome}
 
 
 def _running(bridge: Bridge, conference: str) -> RunningConference:

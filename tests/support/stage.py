@@ -37,6 +37,7 @@ from bridge.server import Bridge
 from bridge.sip.messages import (
     CallConfirmed,
     CallEnded,
+    Dial,
     IncomingCall,
     LocalMedia,
     MediaNegotiated,
@@ -79,6 +80,12 @@ class FakeSip:
     def hangup(self, call: int, q850: int = 16, text: str = "") -> None:
         """Keep the BYE."""
         self.said.append(("hangup", call, q850, text))
+
+    def dial(self, dial: Dial) -> int:
+        """Keep the call; return its number."""
+        number = 1000 + len(self.said)
+        self.said.append(("dial", number, dial))
+        return number
 
     def reoffer(self, call: int, media: LocalMedia) -> None:
         """Keep the offer."""

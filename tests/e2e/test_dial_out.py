@@ -1,0 +1,145 @@
+"""People whom the bridge calls: who presses 1 is in, the others are let go, some are not called."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.support.bridge_under_test import BridgeUnderTest, Room, free_port
+from tests.support.caller import Caller
+from tests.support.reactor import reactor
+from tests.support.sip_text import parameter, uri_in
+
+pytestmark = pytest.mark.e2e
+
+PROXY = free_port()
+SETTINGS = {
+    "DIALIN_DIAL_OUT__ALLOWED": "true",
+    "DIALIN_DIAL_OUT__CALLER": "+12025550100",
+    "DIALIN_DIAL_OUT__COUNTRIES": "SE",
+    "DIALIN_DIAL_OUT__RATES": "46=0.02",
+    "DIALIN_DIAL_OUT__RING_S": "5",
+    "DIALIN_DIAL_OUT__PRESS_S": "6",
+    "DIALIN_DIAL_OUT__PROXY": f"127.0.0.1:{PROXY}",
+}
+MOBILE = "+46701740699"
+
+
+class Callee(Caller):
+    """A phone that is called, at the port that the settings name."""
+
+    def _open(self, host: str) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((host, PROXY))
+        sock.settimeout(0)
+        reactor().add(sock, self._read)
+        return sock
+
+    def is_called(self) -> None:
+        """Wait for the INVITE, and learn the dialog from it."""
+        self.wait_for(lambda: bool(self.requests_seen("INVITE")), 5.0, "an INVITE")
+        self.answered_at, invite = self.requests_seen("INVITE")[0]
+        assert f"sip:{MOBILE}@" in invite.start
+        assert "sip:+12025550100@" in invite.get("From")
+        self.call_id = invite.get("Call-ID")
+        self._remote_tag = parameter(invite.get("From"), "tag")
+        self._target = uri_in(invite.get("Contact"))
+
+
+def callee(bridge: BridgeUnderTest, answer: int | None = 200) -> Callee:
+    """Return somebody to call; closed with the bridge at the latest."""
+    person = Callee(bridge.address, MOBILE, name="callee")
+    person.answers["INVITE"] = answer
+    bridge.private.add(MOBILE)
+    bridge.callers.append(person)
+    return person
+
+
+def meeting(bridge: BridgeUnderTest, name: str) -> tuple[Room, Caller]:
+    """Return a conference with somebody in it."""
+    room, host = bridge.room(chimes=False), bridge.caller(name)
+    host.slip_in(bridge.number, room.guest_pin)
+    return room, host
+
+
+def ask(bridge: BridgeUnderTest, room: Room, number: str = MOBILE) -> Future[dict[str, str]]:
+    """Have somebody called; the answer comes when the call has come to something."""
+    pool = ThreadPoolExecutor(1)
+    future: Future[dict[str, str]] = pool.submit(
+        bridge.operate, "conference.dial", conference=room.name, number=number
+    )
+    pool.shutdown(wait=False)
+    return future
+
+
+def test_who_is_called_presses_one_and_is_heard(bridge: BridgeUnderTest) -> None:
+    """The invitation is heard by nobody else; after the 1 both hear each other; BYE ends it."""
+    room, host = meeting(bridge, "hedda")
+    person = callee(bridge)
+    asked = ask(bridge, room)
+    person.is_called()
+    person.hears("dial_invited")
+    assert bridge.people(room) == 1
+    person.press("1")
+    assert asked.result(10)["outcome"] == "joined"
+    bridge.wait_until(lambda: bridge.people(room) == 2, 5, "both in the room")
+    assert "dial_invited" not in host.prompts()
+    person.silent_for(0.8)
+    assert host.heard_of(*person.speak()).match.heard
+    assert person.heard_of(*host.speak()).match.heard
+    person.hang_up()
+    bridge.wait_until(lambda: bridge.people(room) == 1, 5, "one in the room")
+
+
+def test_who_is_busy_is_told_to_be(bridge: BridgeUnderTest) -> None:
+    """486: the word for it, and the conference goes on."""
+    room, _ = meeting(bridge, "ivar")
+    person = callee(bridge, answer=486)
+    asked = ask(bridge, room)
+    person.is_called()
+    assert asked.result(10)["outcome"] == "busy"
+    assert bridge.people(room) == 1
+
+
+def test_voicemail_does_not_come_in(bridge: BridgeUnderTest) -> None:
+    """It answers, talks, and never presses 1: nobody hears it, and it is hung up."""
+    room, host = meeting(bridge, "jens")
+    person = callee(bridge)
+    asked = ask(bridge, room)
+    person.is_called()
+    person.hears("dial_invited")
+    began, words = person.speak()
+    assert asked.result(15)["outcome"] == "not_accepted"
+    assert person.wait_end() == "bridge"
+    assert not host.heard_of(began, words).match.heard
+    assert bridge.people(room) == 1
+
+
+def test_who_does_not_answer_is_given_up(bridge: BridgeUnderTest) -> None:
+    """It rings for as long as the settings say, and is cancelled."""
+    room, _ = meeting(bridge, "kaj")
+    person = callee(bridge, answer=180)
+    asked = ask(bridge, room)
+    person.is_called()
+    assert asked.result(15)["outcome"] == "no_answer"
+    person.wait_for(lambda: bool(person.requests_seen("CANCEL")), 5.0, "a CANCEL")
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("112", "emergency numbers"),
+        ("+469001234567", "premium-rate"),
+        ("+12025550100", "own"),
+        ("+4790612345", "dial_out.countries"),
+    ],
+)
+def test_some_are_never_called(bridge: BridgeUnderTest, number: str, said: str) -> None:
+    """The reason is said, and no INVITE goes out."""
+    room, _ = meeting(bridge, "lo")
+    person = callee(bridge)
+    with pytest.raises(ValueError, match=said):
+        ask(bridge, room, number).result(10)
+    assert person.requests_seen("INVITE") == []
