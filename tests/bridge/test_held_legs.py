@@ -17,6 +17,7 @@ from bridge.media.messages import (
     OpenLeg,
     Place,
     Play,
+    SetVolume,
     StopPlay,
 )
 from bridge.media.page import Records
@@ -48,20 +49,21 @@ def records(*values: int, leg: int = 1) -> Records:
 
 
 def test_all_that_a_successor_must_know_is_handed_on() -> None:
-    """Sockets, media, place, prompts in their order, music, trace."""
+    """Sockets, media, place, volume, prompts in their order, music, trace."""
     pair = open_pair("127.0.0.1", 20000, 29999)
     leg = held(pair)
     media = LegMedia(codec="PCMA", payload_type=8)
     prompts = [Play(play=play, clips=[(0, 800)], leg=1) for play in (3, 4, 5)]
     music = Play(play=9, clips=[(0, 800)], leg=1, loop=True)
     place = Place(leg=1, room=6, speaks=False)
-    said: list[Command] = [ChangeLeg(1, media), place, *prompts, music, BeginTrace(1)]
+    volume = SetVolume(leg=1, gain_db=6.0)
+    said: list[Command] = [ChangeLeg(1, media), place, volume, *prompts, music, BeginTrace(1)]
     for command in said:
         assert leg.remember(command)
     leg.forget_play(4)
     handed = leg.handed()
     assert handed.opened == OpenLeg(leg=1, media=media, ssrc=77, cname="c")
-    assert handed.place == place
+    assert (handed.place, handed.volume_db) == (place, 6.0)
     assert handed.plays == [prompts[0], prompts[2], music]
     assert (handed.traced, handed.descriptors, handed.record) == (True, 2, b"")
     assert leg.descriptors == (pair.rtp.fileno(), pair.rtcp.fileno())

@@ -30,6 +30,8 @@ from bridge.media.messages import (
     PlayFinished,
     StopPlay,
 )
+from bridge.media.name_messages import NameRecorded, RecordName, StopName
+from bridge.media.names_area import NamesArea
 from bridge.media.ports import open_pair
 from bridge.supervisor import MediaSupervisor
 from tests.media.engine import Rtp, read
@@ -155,11 +157,14 @@ def perform(
     options: Configure | None = None,
     *,
     processes: int = 1,
+    names: NamesArea | None = None,
 ) -> None:
     """Run a scene with a started supervisor, and stop it whatever happens."""
 
     async def run() -> None:
         house = House(options=options or Configure(), processes=processes)
+        if names is not None:
+            house.supervisor.use_names(names.descriptor)
         await house.supervisor.start()
         try:
             await scene(house)
@@ -503,3 +508,40 @@ def test_the_machine_has_no_room_when_its_processes_have_none() -> None:
     assert not house.supervisor.overloaded
     one.beat = Heartbeat(50, 16.0, 17.5, 20.0, 0, 0, 900, 0, 0)
     assert house.supervisor.overloaded
+
+
+def test_a_name_is_played_by_the_process_that_comes_after_the_one_that_recorded_it() -> None:
+    """It lies in memory that all processes share; a recording that one died over is not answered.
+
+    What such a recording leaves behind is for control to erase.
+    """
+    area = NamesArea()
+
+    async def say_a_name(house: House, phone: Phone, port: int, slot: int) -> None:
+        house.supervisor.send(RecordName(leg=1, slot=slot))
+        for _ in range(40):
+            phone.say(port)
+            await asyncio.sleep(0.02)
+
+    async def scene(house: House) -> None:
+        phone = house.phone()
+        port = open_leg(house, 1, phone)
+        await say_a_name(house, phone, port, 4)
+        house.supervisor.send(StopName(leg=1))
+        await house.until(lambda: house.heard(NameRecorded))
+        (answer,) = house.heard(NameRecorded)
+        assert (answer.slot, answer.seconds > 0.3) == (4, True)
+        await say_a_name(house, phone, port, 5)
+        first = house.kill()
+        await house.until(lambda: house.supervisor.pid not in {first, None})
+        assert len(house.heard(NameRecorded)) == 1
+        assert area.read(5).any()
+        area.erase(5)
+        phone.heard.clear()
+        clips = [(answer.start, answer.samples)]
+        house.supervisor.send(Play(play=1, leg=1, clips=clips))
+        await house.until(lambda: phone.hears(10))
+        assert not area.read(5).any()
+
+    perform(scene, names=area)
+    area.close()
