@@ -93,6 +93,9 @@ class Call:
         leg: our number for the leg, never used twice.
     """
 
+    invited = False
+    """A host or an administrator called them."""
+
     def __init__(
         self,
         bridge: Bridge,

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from bridge.dialling import JOINED, outcome_for_host
 from bridge.media.messages import Play as PlayClips
 from bridge.timers import Timers
 from cdr.records import new_id
 from dialplan import actions, events
 from dialplan.conference import Conference
+from dialplan.dial_out import DialRefusal
 from dialplan.errors import UnexpectedEventError
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class RunningConference:
                 wall=datetime.now(UTC),
                 caller=call.caller_key,
                 pin=role if call.code is None else f"code:{call.code}",
+                invited=call.invited,
             )
         )
         self.bridge.drain.greet(self, call.leg)
@@ -178,6 +181,8 @@ class RunningConference:
                 self._check_host_pin(action)
             case actions.RoleChanged():
                 self._role_changed(action)
+            case actions.DialOut():
+                self._dial_out(action)
             case actions.Say() | actions.StopSay() | actions.Music():
                 self._tell_leg(action)
             case actions.Chime(sound=sound):
@@ -255,6 +260,20 @@ class RunningConference:
             self._tell(checked)
 
         self.bridge.loop.call_later(delay_s, answer)
+
+    def _dial_out(self, action: actions.DialOut) -> None:
+        """Call somebody for a host, who hears why where it comes to nothing."""
+        leg = action.leg
+        call = self.bridge.dialling.dial_out(self.entry.id, action.number, "host")
+        if isinstance(call, DialRefusal):
+            self._not_called(leg, call)
+        else:
+            call.outcome.add_done_callback(lambda done: self._not_called(leg, done.result()))
+
+    def _not_called(self, leg: int, result: DialRefusal | str) -> None:
+        if result != JOINED:
+            outcome = outcome_for_host(result)
+            self._tell(events.DialOutEnded(at=self._now(), leg=leg, outcome=outcome))
 
     def _role_changed(self, action: actions.RoleChanged) -> None:
         call = self.calls.get(action.leg)

@@ -54,7 +54,7 @@ def outcome_for_host(result: DialRefusal | str) -> DialOutOutcome:
 
 
 class OutgoingCall(Call):
-    """One call that the bridge made.
+    """One call that the bridge made; whoever is called neither knocks nor says a name.
 
     Args:
         bridge: the house.
@@ -64,6 +64,8 @@ class OutgoingCall(Call):
         leg: our number for the leg.
         flow: its rules.
     """
+
+    invited = True
 
     def __init__(
         self,

@@ -148,6 +148,32 @@ def mode(
     _show(_steer(administration, conference, "mode", mode=mode), as_json=as_json)
 
 
+@click.command("dial", cls=Command)
+@click.argument("conference")
+@click.argument("number")
+@json_option
+@pass_administration
+def dial(
+    administration: Administration[Any], /, conference: str, number: str, *, as_json: bool
+) -> None:
+    """Call NUMBER (with its country code) into a conference that runs.
+
+    Who is called comes in after pressing 1. What may be called is a matter of the settings
+    [dial_out]; until an administrator allows it, nothing. Waits for what comes of it, and ends with
+    1 where nobody came in.
+
+    Examples:
+      dialin conference dial "Board" +46701740605
+    """
+    done = administration.ask_bridge("conference.dial", conference=conference, number=number)
+    if as_json:
+        show_json(done)
+    else:
+        click.echo(f"{printable(done['conference'])}: {done['outcome'].replace('_', ' ')}.")
+    if done["outcome"] != "joined":
+        raise click.exceptions.Exit(1)
+
+
 @click.command("end", cls=Command)
 @click.argument("conference")
 @json_option
@@ -193,6 +219,7 @@ MEETING_COMMANDS: tuple[click.Command, ...] = (
     _order(
         "refuse", "refuse", "Turn away somebody who knocks.", "dialin conference refuse Board 17"
     ),
+    dial,
     end,
 )
 """What is added to the group `dialin conference`."""

@@ -79,6 +79,57 @@ def test_who_is_called_presses_one_and_is_in(tmp_path: Path) -> None:
     perform(tmp_path, scene)
 
 
+def come_in(stage: Stage, pin: str) -> int:
+    """Call in, key a PIN, and hear out what is said; return the leg."""
+    leg = stage.answer(stage.invite())
+    stage.press(leg, pin)
+    stage.finish_plays(leg)
+    return leg
+
+
+def test_a_host_calls_somebody_by_keys_past_the_lock(tmp_path: Path) -> None:
+    """`#7`, the number, `#`: who was called and pressed 1 does not knock."""
+
+    async def scene(stage: Stage) -> None:
+        host = come_in(stage, stage.host_pin)
+        stage.press(host, "*5")
+        stage.press(host, "#7")
+        stage.press(host, f"00{MOBILE[1:]}#")
+        (dial,) = [said[2] for said in stage.sip.said if isinstance(said[-1], Dial)]
+        assert isinstance(dial, Dial)
+        assert dial.number == MOBILE
+        (call,) = [each for each in stage.bridge.calls.values() if isinstance(each, OutgoingCall)]
+        pick_up(stage, call)
+        stage.press(call.leg, "1")
+        place = stage.media.place(call.leg)
+        assert place is not None
+        assert place.room is not None
+        assert "knock" not in stage.said(host)
+
+    perform(tmp_path, scene)
+
+
+def test_a_host_hears_why_nobody_comes(tmp_path: Path) -> None:
+    """Not allowed, and busy."""
+
+    async def scene(stage: Stage) -> None:
+        host = come_in(stage, stage.host_pin)
+        stage.press(host, "*5")  # a hash so soon would still belong to the PIN
+        stage.press(host, "#7")
+        stage.press(host, "112#")
+        stage.finish_plays(host)
+        assert stage.said(host)[-1] == "dial_refused"
+        stage.press(host, "#7")
+        stage.press(host, f"00{MOBILE[1:]}#")
+        (call,) = [each for each in stage.bridge.calls.values() if isinstance(each, OutgoingCall)]
+        stage.finish_plays(host)
+        stage.bridge._sip(CallEnded(call.call, "network", 486, None, "busy"))
+        await asyncio.sleep(0)
+        assert stage.said(host)[-1] == "dial_busy"
+
+    perform(tmp_path, scene)
+
+
 @pytest.mark.parametrize(
     ("reason", "told"),
     [

@@ -82,6 +82,17 @@ def test_each_command_is_one_order(
     }
 
 
+@pytest.mark.parametrize(("outcome", "code"), [("joined", 0), ("no_answer", 1)])
+def test_calling_somebody_says_what_came_of_it(office: Office, outcome: str, code: int) -> None:
+    """And ends with 1 where nobody came in."""
+    answer = {"conference": "Board", "outcome": outcome}
+    with bridge_that_answers(office.settings.admin_socket, **{"conference.dial": answer}) as asked:
+        said = office.dialin("conference", "dial", "Board", "+46701740605")
+    assert said.code == code
+    assert outcome.replace("_", " ") in said.out
+    assert asked[0]["arguments"] == {"conference": "Board", "number": "+46701740605"}
+
+
 def test_while_the_bridge_is_down_there_is_nothing_to_steer(office: Office) -> None:
     """It says so, and ends with 1."""
     said = office.dialin("conference", "lock", "Board")
