@@ -64,6 +64,7 @@ class Records:
                 trunk=call.trunk,
                 caller=self._caller(call.incoming),
                 call=call.uid,
+                direction="out" if call.invited else "in",
             )
         )
 

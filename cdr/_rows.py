@@ -144,6 +144,7 @@ def _open_leg(session: Session, vault: Vault, run: uuid.UUID, record: LegOpened)
         dialled_number=record.dialled,
         trunk=record.trunk,
         transport=record.transport,
+        direction=record.direction,
         invited_at=record.invited_at,
         answered_at=record.answered_at,
         subject_id=_subject(session, vault, record.caller.number),

@@ -136,6 +136,8 @@ class LegOpened(Struct, frozen=True, tag=True):
         trunk: Name of the trunk it came by, None for open admission.
         caller: Who called.
         call: Pseudonym of the SIP Call-ID, as the log has it.
+        direction: ``out`` where we called: then the caller is who was called, and ``dialled`` the
+            number of ours that was shown.
     """
 
     leg: uuid.UUID
@@ -146,6 +148,7 @@ class LegOpened(Struct, frozen=True, tag=True):
     trunk: str | None = None
     caller: Caller = Caller()
     call: str | None = None
+    direction: Literal["in", "out"] = "in"
 
 
 class LegAdmitted(Struct, frozen=True, tag=True):

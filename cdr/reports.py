@@ -171,6 +171,7 @@ def _leg_rows(
             "dialled": row.dialled_number,
             "trunk": row.trunk,
             "transport": row.transport,
+            "direction": row.direction,
             "invited_at": _iso(row.invited_at),
             "answered_at": _iso(row.answered_at),
             "admitted_at": _iso(row.admitted_at),

@@ -70,6 +70,8 @@ class CallLeg(Base):
     dialled_number: Mapped[str | None] = mapped_column(String(32), info=_OWN_NUMBER)
     trunk: Mapped[str | None] = mapped_column(String(32), info=_OWN_NAME)
     transport: Mapped[str] = mapped_column(String(8))
+    direction: Mapped[str] = mapped_column(String(3), default="in", server_default="in")
+    """``in``, or ``out``: we called, the caller is who was called, the number dialled ours."""
     caller_asserted: Mapped[bool]
     """Whether a trunk vouched for the caller's number (P-Asserted-Identity)."""
     caller_privacy: Mapped[bool] = mapped_column(default=False, server_default=false())

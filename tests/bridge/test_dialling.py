@@ -65,7 +65,9 @@ def test_who_is_called_presses_one_and_is_in(tmp_path: Path) -> None:
         assert stage.of(LegOpened) == []
         pick_up(stage, call)
         assert stage.said(call.leg) == ["dial_invited"]
-        assert len(stage.of(LegOpened)) == 1
+        (opened,) = stage.of(LegOpened)
+        assert (opened.direction, opened.dialled) == ("out", NUMBER)
+        assert opened.caller.number == MOBILE
         assert not call.outcome.done()
         stage.press(call.leg, "1")
         assert call.outcome.result() == JOINED

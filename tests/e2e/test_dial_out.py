@@ -91,6 +91,9 @@ def test_who_is_called_presses_one_and_is_heard(bridge: BridgeUnderTest) -> None
     assert person.heard_of(*host.speak()).match.heard
     person.hang_up()
     bridge.wait_until(lambda: bridge.people(room) == 1, 5, "one in the room")
+    assert bridge.leg_of(person)["direction"] == "out"
+    host.hang_up()
+    assert bridge.leg_of(host)["direction"] == "in"
 
 
 def test_who_is_busy_is_told_to_be(bridge: BridgeUnderTest) -> None:
