@@ -63,7 +63,8 @@ def test_taps_go_on_in_the_same_ring_after_a_death(number: int) -> None:
         assert (steps >= 1).all()
         gap = int(steps.argmax())
         missed = mine.at[gap + 1] - mine.at[gap]
-        assert steps[gap] > 1
+        # A process that is killed may be followed within a tick; one that hangs is waited for.
+        assert steps[gap] > (number == signal.SIGSTOP)
         assert abs(steps[gap] * 0.02 - missed) < 0.03
         loud = np.abs(mine.samples[gap + 1 :].astype(int)).max(axis=1) > HEARD
         assert loud.sum() > 30
