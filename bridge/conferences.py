@@ -94,6 +94,10 @@ class RunningConference:
         event = events.NameRecorded(at=self._now(), leg=call.leg, seconds=seconds)
         self._if_there(event)
 
+    def heard_talkers(self) -> set[int]:
+        """Return who is speaking and heard by the others."""
+        return {each.leg for each in self.rules.people() if each.speaks} & self.talkers
+
     def prompt_done(self, call: Call, at: float, play: int) -> None:
         """Note that something said to a leg is over."""
         self._if_there(events.LegPromptDone(at=self._now(at), leg=call.leg, play=play))

@@ -11,9 +11,8 @@ A slot that is being written to is never given to another leg, nor erased for go
 writes has said that it is done or the leg is closed. Slots come back last in, last out, so that
 whatever still plays from one that was freed finds silence there.
 
-A conference's names end with it. That a conference may keep them (`ConferenceRules.keep_names`) has
-to wait for recordings, which are encrypted, known to the inventory and erased on request; until
-then no name outlives its conference, and the setting is offered nowhere.
+A conference's names end with it. That a conference may keep them has to wait for recordings, which
+are encrypted, known to the inventory and erased on request.
 """
 
 from __future__ import annotations

@@ -344,19 +344,11 @@ class Bridge:
         Returns:
             What was found, and the delay that the limits ask for [s].
         """
-        now = time.monotonic()
-        source = (call.caller_key, call.number.info.number, call.trunk)
-        verdict = self.guesses.verdict(now, *source)
-        if isinstance(verdict, Throttle):
-            return PinThrottled(), verdict.delay_s
         pin_hash = self.vault.pin_hash(pin)
-        result = self.directory.find_pin(pin_hash)
+        result, delay_s = self._look_up(call, pin_hash, lambda _found: True)
         if isinstance(result, PinFound):
-            self.guesses.succeeded(now, *source)
             call.code = self.directory.use_up(pin_hash)
-        else:
-            self.guesses.failed(now, *source)
-        return result, verdict.delay_s
+        return result, delay_s
 
     def check_host_pin(self, call: Call, conference: int, pin: str) -> tuple[HostPinOutcome, float]:
         """Say whether a PIN makes its holder host of a conference, under the guess limits.
@@ -369,20 +361,26 @@ class Bridge:
         Returns:
             What it is, and the delay that the limits ask for [s].
         """
+
+        def opens(found: PinFound) -> bool:
+            return found.conference == conference and found.role == "host"
+
+        result, delay_s = self._look_up(call, self.vault.pin_hash(pin), opens)
+        return "right" if isinstance(result, PinFound) and opens(result) else "wrong", delay_s
+
+    def _look_up(
+        self, call: Call, pin_hash: bytes, opens: Callable[[PinFound], bool]
+    ) -> tuple[PinResult, float]:
+        """Look a PIN up, and count the guess: a good one only where it opens what was asked for."""
         now = time.monotonic()
         source = (call.caller_key, call.number.info.number, call.trunk)
         verdict = self.guesses.verdict(now, *source)
         if isinstance(verdict, Throttle):
-            return "wrong", verdict.delay_s
-        result = self.directory.find_pin(self.vault.pin_hash(pin))
-        if isinstance(result, PinFound) and (result.conference, result.role) == (
-            conference,
-            "host",
-        ):
-            self.guesses.succeeded(now, *source)
-            return "right", verdict.delay_s
-        self.guesses.failed(now, *source)
-        return "wrong", verdict.delay_s
+            return PinThrottled(), verdict.delay_s
+        result = self.directory.find_pin(pin_hash)
+        good = isinstance(result, PinFound) and opens(result)
+        (self.guesses.succeeded if good else self.guesses.failed)(now, *source)
+        return result, verdict.delay_s
 
     def settle_code(self, call: Call, *, used: bool) -> None:
         """Use a call's single-use code up for good where it let the call in; else give it back."""

@@ -517,7 +517,7 @@ class Conference:
                 self._meeting.timers.stop(_GRACE)
                 self._microphones.lift()
         if before.waiting_room and not event.rules.waiting_room:
-            self._door.lock(on=self._meeting.locked)
+            self._door.look_again()
 
     def _length_timer(self) -> None:
         if self._length.is_up():

@@ -7,6 +7,7 @@ timer. A dialogue whose person leaves is `abandoned`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from dialplan.phrases import PhraseKey, phrase
@@ -24,7 +25,7 @@ DIALOGUE_TIMER: Final = "dialogue"
 _K: Final = PhraseKey
 
 
-class Dialogue:
+class Dialogue(ABC):
     """One dialogue.
 
     Args:
@@ -42,13 +43,13 @@ class Dialogue:
         self.person.dialogue = self
         self.begin()
 
+    @abstractmethod
     def begin(self) -> None:
         """Say the first words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def press(self, key: str) -> None:
         """Take a key; what was being said has been cut by it."""
-        raise NotImplementedError
 
     def said(self) -> None:
         """Go on after what was said last; by default, wait for a key."""
@@ -58,7 +59,7 @@ class Dialogue:
         """Go on after the wait; by default, no key came and it is over."""
         self.close()
 
-    def left(self, other: Person) -> None:
+    def left(self, other: Person) -> None:  # noqa: B027 - most dialogues do not care
         """Note that somebody else is gone."""
 
     def abandoned(self) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dialplan.people import Person
     from dialplan.phrases import Phrase
 
-__all__ = ["ANSWER_TIMER", "KNOCK_TIMER", "Door", "Place"]
+__all__ = ["ANSWER_TIMER", "KNOCK_TIMER", "Door", "KeptPlace"]
 
 KNOCK_TIMER: Final = "knock"
 ANSWER_TIMER: Final = "answer"
@@ -39,7 +39,7 @@ _ADMIT: Final = "1"
 _REFUSE: Final = "2"
 
 
-class Place(Struct, frozen=True):
+class KeptPlace(Struct, frozen=True):
     """What somebody who dropped left behind.
 
     Attributes:
@@ -71,7 +71,7 @@ class Door:
         self._meeting = meeting
         self._let_in = let_in
         self._removed: set[tuple[str | None, str]] = set()
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, KeptPlace] = {}
         self._asked: dict[int, int] = {}
         self._unasked: dict[int, list[int]] = {}
         self._decided: dict[int, tuple[float, PhraseKey]] = {}
@@ -87,11 +87,14 @@ class Door:
     def lock(self, *, on: bool) -> None:
         """Lock or unlock; whom only the lock kept out comes in."""
         self._meeting.locked = on
-        if on:
-            return
+        if not on:
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Let in who need not knock any longer."""
         for person in self._meeting.at(Where.KNOCKING):
             if not self._must_knock(person):
-                self._admit(person)
+                self.admit(person)
 
     def no_host_left(self) -> None:
         """Unlock: nobody is left who could open."""
@@ -119,7 +122,6 @@ class Door:
         meeting.music(person, on=True)
         locked = (phrase(_K.LOCKED),) if meeting.locked else ()
         meeting.tell(person, Subject.ENTRY, *locked, phrase(_K.KNOCK_SENT))
-        person.gives_up_at = meeting.now + meeting.rules.wait_limit_s
         meeting.timers.start(f"wait:{person.leg}", meeting.rules.wait_limit_s)
         self._ask_all(person.leg)
         if not meeting.timers.runs(KNOCK_TIMER):
@@ -210,7 +212,7 @@ class Door:
             return self._too_late(host)
         if key == _ADMIT:
             self._meeting.answer(host, phrase(_K.KNOCK_ADMITTED))
-            self._admit(knocker)
+            self.admit(knocker)
         else:
             self._meeting.answer(host, phrase(_K.KNOCK_REFUSED))
             self.refuse(knocker)
@@ -242,9 +244,6 @@ class Door:
 
     def admit(self, knocker: Person) -> None:
         """Let somebody in, by a host's or an administrator's word."""
-        self._admit(knocker)
-
-    def _admit(self, knocker: Person) -> None:
         self._removed.discard((knocker.caller, knocker.pin))
         self._meeting.timers.stop(f"wait:{knocker.leg}")
         self._let_in(knocker)
@@ -273,7 +272,7 @@ class Door:
         meeting.timers.stop(f"{ANSWER_TIMER}:{person.leg}")
         alone = sum(other.caller == person.caller for other in meeting.people.values()) == 0
         if person.where is Where.ROOM and person.caller is not None and alone:
-            self._places[person.caller] = Place(
+            self._places[person.caller] = KeptPlace(
                 until=meeting.now + meeting.times.back_s,
                 self_muted=person.self_muted,
                 host_muted=person.host_muted,
@@ -289,7 +288,7 @@ class Door:
             kept is not None and kept.until >= self._meeting.now and not self._was_removed(person)
         )
 
-    def give_place_back(self, person: Person) -> Place | None:
+    def give_place_back(self, person: Person) -> KeptPlace | None:
         """Give somebody their place back, once; the role stays that of the PIN."""
         if not self.has_place(person):
             return None

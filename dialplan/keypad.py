@@ -183,10 +183,6 @@ class Keypad:
         """Say whether the next key may be the second of a command."""
         return bool(self._prefix) and at - self._prefix_at <= PAIR_S
 
-    def forget(self) -> None:
-        """Forget a first key: what it was meant for has begun already."""
-        self._prefix = ""
-
     def press(self, at: float, key: str, role: Role) -> Command | Stray | None:
         """Take a key.
 

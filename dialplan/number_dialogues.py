@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from dialplan import pins
@@ -61,9 +62,9 @@ class _NumberDialogue(Dialogue):
         """Close: nothing came for a while."""
         self.close(phrase(_K.DIALOGUE_OVER))
 
+    @abstractmethod
     def complete(self, *, mistyped: bool) -> None:
         """Take the number."""
-        raise NotImplementedError
 
 
 class BecomeHost(_NumberDialogue):

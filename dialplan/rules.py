@@ -71,9 +71,6 @@ class ConferenceRules(Struct, frozen=True):
         guest_early_s: The same for a guest, s.
         chimes: Whether a tone sounds when somebody comes or goes; hosts may change it by key.
         names: Whether who comes is asked for a name.
-        keep_names: Whether the spoken names outlive the conference. Nobody can set it yet, and the
-            bridge erases them all the same: what is kept of a voice has to be encrypted, known to
-            the inventory and erased on request, as recordings will be.
         waiting_room: Whether every guest needs a host's word to come in.
         host_places: How many of the places are kept for hosts as long as no host is there.
     """
@@ -89,7 +86,6 @@ class ConferenceRules(Struct, frozen=True):
     guest_early_s: float = 300.0
     chimes: bool = True
     names: NameRule = "none"
-    keep_names: bool = False
     waiting_room: bool = False
     host_places: int = 0
 

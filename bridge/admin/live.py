@@ -121,7 +121,7 @@ def _conference(running: Any) -> dict[str, Any]:  # noqa: ANN401 - bridge.confer
         "started_at": running.started_at.isoformat() if running.started_at else None,
         "people": len(running.placed),
         "waiting": len(running.calls) - len(running.placed),
-        "talking": len(running.talkers),
+        "talking": len(running.heard_talkers()),
     }
 
 

@@ -67,7 +67,7 @@ def _person(running: RunningConference, person: PersonView) -> dict[str, Any]:
         "role": person.role,
         "where": person.where.value,
         "heard": person.speaks,
-        "talking": person.leg in running.talkers,
+        "talking": person.leg in running.talkers,  # heard by the others or not
         "self_muted": person.self_muted,
         "host_muted": person.host_muted,
         "floor": person.floor,

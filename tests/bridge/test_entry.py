@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from cdr.records import AttemptRefused, LegAdmitted
 from config.settings import EntrySettings, Settings
@@ -174,3 +176,34 @@ def test_greeting_waits_as_long_as_it_is_set(tmp_path: Path) -> None:
         assert stage.said(leg) == ["welcome", "enter_pin"]
 
     perform(tmp_path, scene, settings=settings(tmp_path, delay_ms=300))
+
+
+def test_a_wrong_host_pin_in_mid_call_counts_as_a_guess(tmp_path: Path) -> None:
+    """`*3` with the guest PIN, which opens this very conference: no host, and one failed guess."""
+
+    async def scene(stage: Stage) -> None:
+        leg = stage.answer(stage.invite())
+        stage.press(leg, stage.guest_pin)
+        guesses: list[str] = []
+        limits = stage.bridge.guesses
+        failed, succeeded = limits.failed, limits.succeeded
+
+        def note(word: str, does: Callable[..., object]) -> Callable[..., None]:
+            def count(*arguments: Any) -> None:  # noqa: ANN401 - whatever it takes
+                guesses.append(word)
+                does(*arguments)
+
+            return count
+
+        stage.bridge.guesses.failed = note("failed", failed)  # type: ignore[method-assign]
+        stage.bridge.guesses.succeeded = note("succeeded", succeeded)  # type: ignore[method-assign]
+        for pin in (stage.guest_pin, stage.host_pin):
+            stage.press(leg, "*3")
+            stage.press(leg, pin)
+            await asyncio.sleep(0.05)
+            stage.press(leg, "*")
+        assert guesses == ["failed", "succeeded"]
+        (running,) = stage.bridge.conferences.values()
+        assert [person.role for person in running.rules.people()] == ["host"]
+
+    perform(tmp_path, scene)

@@ -226,3 +226,17 @@ def test_names_are_said_instead_of_tones_and_several_are_one_sentence() -> None:
     room.wait(3.1)
     room.hear_out(host)
     assert room.keys_heard(host) == [K.LEFT_NAME]
+
+
+def test_a_stream_of_newcomers_does_not_put_the_announcement_off() -> None:
+    """The three seconds count from the first of them, not from the last."""
+    room = RoomDriver(ConferenceRules(names="ask"))
+    host = room.enter("host")
+    room.name(host)
+    room.press(host, "*8")
+    room.hear_out()
+    room.heard.clear()
+    for _ in range(4):
+        room.name(room.enter())
+        room.wait(1.0)
+    assert room.keys_heard(host) == [K.JOINED_COUNT]

@@ -1,7 +1,7 @@
 """Lock, knocks, the waiting room, and who is known from before."""
 
 from dialplan.causes import EndCause
-from dialplan.events import Joined, Steered
+from dialplan.events import Joined, RulesChanged, Steered
 from dialplan.floor import Where
 from dialplan.phrases import PhraseKey
 from dialplan.rules import ConferenceRules
@@ -239,3 +239,26 @@ def test_places_for_hosts_are_kept() -> None:
     host = room.enter("host")
     assert room.answers[host] == Joined(waiting=False)
     assert QUIET.host_places == 0
+
+
+def test_nobody_locks_from_outside_where_no_host_could_unlock() -> None:
+    """And once a host is there, it is done."""
+    room, (_,) = talking("guest")
+    room.send(Steered(room.clock.now, "lock"))
+    assert not room.room.view().locked
+    room.enter("host")
+    room.send(Steered(room.clock.now, "lock"))
+    assert room.room.view().locked
+
+
+def test_whom_only_the_waiting_room_kept_out_comes_in_when_it_is_taken_away() -> None:
+    """An administrator changes the rules; a lock goes on keeping people out."""
+    room = RoomDriver(WAITING_ROOM)
+    guest = room.enter()
+    room.send(RulesChanged(room.clock.now, ConferenceRules(chimes=False)))
+    assert room.person(guest).where is Where.ROOM
+    room, (host,) = talking("host", rules=WAITING_ROOM)
+    room.press(host, "*5")
+    guest = room.enter()
+    room.send(RulesChanged(room.clock.now, ConferenceRules(chimes=False)))
+    assert room.person(guest).where is Where.KNOCKING

@@ -49,9 +49,8 @@ def test_own_mute_is_heard_by_nobody_and_undone_by_the_same_keys(bridge: BridgeU
     since = guest.press("*6", QUICK)
     guest.hears("muted", since=since)
     settle(guest)
-    since = time.monotonic()
-    guest.speak(3.0)
-    assert host.prompts(since) == []
+    since, words = guest.speak(3.0)
+    assert not host.heard_of(since, words).match.heard
     guest.hears("key_unmute.1", since=since)
     settle(guest)
     since = guest.press("*6", QUICK)
@@ -118,8 +117,6 @@ def test_a_locked_conference_is_entered_by_a_knock(bridge: BridgeUnderTest) -> N
 def test_roll_call_removes_and_the_removed_waits_for_a_word(bridge: BridgeUnderTest) -> None:
     """`#1`, `3`, `1`: heard by the host alone; who comes back knocks."""
     room, host, (out, stays) = meeting(bridge, "out", "stays")
-    people = bridge.operate("conference.people", conference=room.name)["people"]
-    order = sorted(person["person"] for person in people)
     since = host.press("#1", QUICK)
     host.hears("roll_keys", since=since, for_s=1.0)
     since = host.press("#", QUICK)
@@ -133,7 +130,6 @@ def test_roll_call_removes_and_the_removed_waits_for_a_word(bridge: BridgeUnderT
     assert gone.wait_end() == "bridge"
     assert bridge.leg_of(gone)["cause"] == "removed"
     assert left.prompts(since) == []
-    assert len(order) == 3
     host.press("*", QUICK)
     settle(host)
     back = bridge.caller("back").dial(bridge.number)
