@@ -31,6 +31,7 @@ from bridge.records import Records
 from bridge.server import Bridge
 from bridge.sip.endpoint import SipEndpoint, look_for_port
 from bridge.sip.messages import SipSettings
+from bridge.spending import Spending
 from bridge.supervisor import MediaSupervisor, default_processes
 from bridge.traces import Traces
 from bridge.turned_away import TurnedAway
@@ -140,6 +141,10 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         used_codes = UsedCodes(context.database, loop)
         stack.push_async_callback(asyncio.to_thread, used_codes.close)
         bridge.on_code_used = used_codes.use
+        spending = Spending(context.database, loop)
+        stack.push_async_callback(asyncio.to_thread, spending.close)
+        bridge.dialling.ledger.restore(await asyncio.to_thread(spending.read))
+        bridge.dialling.ledger.told = spending.note
 
         bridge.media = MediaSupervisor(
             bank.samples,
@@ -174,7 +179,9 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
 
         bridge.metrics_port = monitor.port
         monitor.bridge = bridge
-        sweeper = asyncio.create_task(_sweep(bridge, used_codes, turned_away), name="sweeper")
+        sweeper = asyncio.create_task(
+            _sweep(bridge, used_codes, spending, turned_away), name="sweeper"
+        )
         stack.callback(sweeper.cancel)
         yield bridge
 
@@ -238,11 +245,15 @@ def _performer(
     return carry_out
 
 
-async def _sweep(bridge: Bridge, used_codes: UsedCodes, turned_away: TurnedAway) -> None:
+async def _sweep(
+    bridge: Bridge, used_codes: UsedCodes, spending: Spending, turned_away: TurnedAway
+) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         bridge.traces.sweep()
         if used_codes.waiting:
             await asyncio.to_thread(used_codes.write)
+        if spending.waiting:
+            await asyncio.to_thread(spending.write)
         if turned_away.due:
             await asyncio.to_thread(turned_away.write)

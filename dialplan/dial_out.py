@@ -7,19 +7,31 @@ Numbers of ours would be a call to ourselves.
 
 What a call may cost is set aside when it begins, for its longest time, so that a cap holds however
 many calls are under way; what it did not use is given back at its end. An hour and a day are the
-last 60 minutes and 24 hours.
+last 60 minutes and 24 hours. The ledger tells of each cost as it is set aside and as it is settled,
+and takes those of earlier runs back, so that a restart does not reset a cap.
 """
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Final
 
 import phonenumbers
 from msgspec import Struct
+from msgspec.structs import replace
 from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, shortnumberinfo
 
-__all__ = ["Allowed", "DialOutRules", "DialRefusal", "Ledger", "Rate", "judge"]
+__all__ = [
+    "DAY_S",
+    "Allowed",
+    "Cost",
+    "DialOutRules",
+    "DialRefusal",
+    "Ledger",
+    "Rate",
+    "judge",
+]
 
 HOUR_S: Final = 3600.0
 DAY_S: Final = 86400.0
@@ -143,7 +155,17 @@ class Allowed(Struct, frozen=True):
         return f"Allowed(country={self.country!r}, longest_s={self.longest_s!r})"
 
 
-class _Call(Struct):
+class Cost(Struct, frozen=True):
+    """What one call has cost, or may cost while it runs.
+
+    Attributes:
+        conference: Whose it is.
+        began: Monotonic time, s.
+        per_minute: What a minute costs.
+        set_aside: What it may cost at most.
+        spent: What it has cost; None while it runs.
+    """
+
     conference: int
     began: float
     per_minute: float
@@ -151,29 +173,46 @@ class _Call(Struct):
     spent: float | None = None
 
     @property
-    def cost(self) -> float:
+    def counts(self) -> float:
+        """What counts against a cap."""
         return self.set_aside if self.spent is None else self.spent
 
 
 class Ledger:
-    """What calls have cost, and how many were made: of the last day, and of each conference."""
+    """What calls have cost, and how many were made: of the last day, and of each conference.
+
+    Attributes:
+        told: Is told of each cost, with the call's number, when it is set aside and when settled.
+    """
 
     def __init__(self) -> None:
-        self._calls: dict[int, _Call] = {}
+        self.told: Callable[[int, Cost], None] = lambda _call, _cost: None
+        self._calls: dict[int, Cost] = {}
         self._order: deque[int] = deque()
+
+    def restore(self, costs: Iterable[Cost]) -> None:
+        """Take what earlier runs have spent, before any call begins.
+
+        Args:
+            costs: Oldest first. One without an end was cut short: what was set aside is spent.
+        """
+        for number, cost in enumerate(costs, 1):
+            self._calls[-number] = cost
+            self._order.append(-number)
 
     def began(self, call: int, conference: int, allowed: Allowed, now: float) -> None:
         """Set aside what a call may cost.
 
         Args:
-            call: Its number, never used twice.
+            call: Its number, 0 or more, never used twice.
             conference: Whose it is.
             allowed: What `judge` said.
             now: Monotonic time, s.
         """
         aside = allowed.per_minute * allowed.longest_s / 60
-        self._calls[call] = _Call(conference, now, allowed.per_minute, aside)
+        self._calls[call] = cost = Cost(conference, now, allowed.per_minute, aside)
         self._order.append(call)
+        self.told(call, cost)
 
     def ended(self, call: int, talked_s: float) -> None:
         """Give back what a call did not use; carriers count begun minutes.
@@ -182,19 +221,21 @@ class Ledger:
             call: Its number; an unknown one is fine.
             talked_s: From its answer to its end, 0 where nobody answered.
         """
-        entry = self._calls.get(call)
-        if entry is not None and entry.spent is None:
-            entry.spent = min(-(-talked_s // 60) * entry.per_minute, entry.set_aside)
+        cost = self._calls.get(call)
+        if cost is not None and cost.spent is None:
+            spent = min(-(-talked_s // 60) * cost.per_minute, cost.set_aside)
+            self._calls[call] = cost = replace(cost, spent=spent)
+            self.told(call, cost)
 
     def spent(self, now: float, conference: int | None = None) -> float:
         """Return what was spent or set aside in the last day, by all or by one conference."""
-        return sum(call.cost for call in self._recent(now, DAY_S, conference))
+        return sum(call.counts for call in self._recent(now, DAY_S, conference))
 
     def made(self, now: float, conference: int | None = None) -> int:
         """Return how many calls were begun in the last hour, by all or by one conference."""
         return len(self._recent(now, HOUR_S, conference))
 
-    def _recent(self, now: float, seconds: float, conference: int | None) -> list[_Call]:
+    def _recent(self, now: float, seconds: float, conference: int | None) -> list[Cost]:
         while self._order and self._calls[self._order[0]].began <= now - DAY_S:
             del self._calls[self._order.popleft()]
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime
 
 from sqlalchemy import JSON, ForeignKey, LargeBinary, String, false
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from config.database import Base, UtcDateTime
 
-__all__ = ["Account", "Conference", "Number", "Pin", "Trunk"]
+__all__ = ["Account", "Conference", "Number", "OutgoingCost", "Pin", "Trunk"]
 
 _OWN_NUMBER = {"personal": None, "why": "a number of the bridge's own"}
 _OWN_NAME = {"personal": None, "why": "a name from the bridge's own configuration"}
@@ -140,3 +141,17 @@ class Trunk(Base):
     call_limit: Mapped[int | None]
     refuse_status: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class OutgoingCost(Base):
+    """What a call that the bridge made has cost, for as long as a cap looks back: a day."""
+
+    __tablename__ = "outgoing_cost"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    conference_id: Mapped[int]
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    per_minute: Mapped[float]
+    set_aside: Mapped[float]
+    spent: Mapped[float | None]
+    """None while it runs, and for good where a crash cut it: then what was set aside counts."""

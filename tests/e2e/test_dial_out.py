@@ -20,6 +20,7 @@ SETTINGS = {
     "DIALIN_DIAL_OUT__CALLER": "+12025550100",
     "DIALIN_DIAL_OUT__COUNTRIES": "SE",
     "DIALIN_DIAL_OUT__RATES": "46=0.02",
+    "DIALIN_DIAL_OUT__CONFERENCE_PER_HOUR": "1",
     "DIALIN_DIAL_OUT__RING_S": "5",
     "DIALIN_DIAL_OUT__PRESS_S": "6",
     "DIALIN_DIAL_OUT__PROXY": f"127.0.0.1:{PROXY}",
@@ -146,3 +147,17 @@ def test_some_are_never_called(bridge: BridgeUnderTest, number: str, said: str) 
     with pytest.raises(ValueError, match=said):
         ask(bridge, room, number).result(10)
     assert person.requests_seen("INVITE") == []
+
+
+def test_a_restart_resets_no_limit(bridge: BridgeUnderTest) -> None:
+    """The calls of the last hour are remembered: the conference has had the one it may make."""
+    room, host = meeting(bridge, "moa")
+    person = callee(bridge, answer=486)
+    assert ask(bridge, room).result(10)["outcome"] == "busy"
+    host.hang_up()
+    bridge.stop()
+    bridge.start()
+    bridge.caller("nils").slip_in(bridge.number, room.guest_pin, settle=False)
+    with pytest.raises(ValueError, match="conference_per_hour"):
+        ask(bridge, room).result(10)
+    assert len(person.requests_seen("INVITE")) == 1
