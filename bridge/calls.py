@@ -336,6 +336,9 @@ class Call:
 
     def _sounds_otherwise(self, event: QualityDropped | QualityRecovered) -> None:
         """Say which way a line has become bad, or is good again."""
+        if self.conference is not None:
+            good = isinstance(event, QualityRecovered)
+            self.conference.watcher.quality(self.leg, event.direction, event.mos, good=good)
         if isinstance(event, QualityRecovered):
             mos = round(event.mos, 2)
             self._log.info("line is good again", direction=event.direction, mos=mos)

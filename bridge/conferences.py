@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bridge.dialling import JOINED, outcome_for_host
+from bridge.events.watching import Watcher
 from bridge.media.messages import Play as PlayClips
 from bridge.timers import Timers
 from cdr.records import new_id
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from dialplan.store import ConferenceEntry
 
 __all__ = ["RunningConference"]
+
+_CHANGE_NOTHING = (events.Speaking, events.LineGuarded, events.NameRecorded)
+"""What people see of a conference is the same before and after these."""
 
 
 class RunningConference:
@@ -54,6 +58,7 @@ class RunningConference:
         self._timers = Timers(bridge.loop, self._timer_fired)
         self._log = structlog.get_logger("bridge.conference").bind(conference=entry.id)
         self.rules: Conference = Conference(entry.rules, keys=bridge.keys)
+        self.watcher = Watcher(self)
 
     # -- what calls say -------------------------------------------------------------------------
 
@@ -78,7 +83,7 @@ class RunningConference:
         """Take a call out that has left or is leaving."""
         if call.leg in self.calls:
             self._tell(events.Left(at=self._now(), leg=call.leg))
-            self._release(call.leg)
+            self._release(call.leg, call.cause)
 
     def digit(self, call: Call, at: float, digit: str) -> None:
         """Hand a key press on."""
@@ -88,6 +93,7 @@ class RunningConference:
         """Note that somebody's speech has begun or ended, heard by the others or not."""
         (self.talkers.add if talking else self.talkers.discard)(call.leg)
         self._tell(events.Speaking(at=self._now(), leg=call.leg, talking=talking))
+        self.watcher.spoke()
 
     def name_recorded(self, call: Call, seconds: float) -> None:
         """Note that a name was recorded, with so much speech in it [s]."""
@@ -160,6 +166,8 @@ class RunningConference:
             wanted = []
         for action in wanted:
             self._carry_out(action)
+        if not isinstance(event, _CHANGE_NOTHING):
+            self.watcher.changed()
         # Who is on the way in is in `calls` already, and must not come into a room that nobody
         # else will find.
         done = self.rules.over or (not self.started and self.rules.empty)
@@ -167,6 +175,7 @@ class RunningConference:
             self._timers.stop_all()
             self.bridge.names.end(self.room)
             self.bridge.forget_conference(self)
+            self.watcher.gone()
 
     def _carry_out(self, action: actions.ConferenceAction) -> None:  # noqa: C901, PLR0912 - arms
         match action:
@@ -192,7 +201,7 @@ class RunningConference:
             case actions.Chime(sound=sound):
                 self._chime(sound)
             case actions.EndLeg(leg=leg, cause=cause):
-                call = self._release(leg)
+                call = self._release(leg, cause.value)
                 if call is not None:
                     call.deliver(events.Released(at=self._now(), cause=cause))
             case actions.StartTimer(timer=timer, seconds=seconds):
@@ -224,7 +233,7 @@ class RunningConference:
         joined = isinstance(outcome, events.Joined)
         self.bridge.settle_code(call, used=joined)
         if not joined:
-            self._release(leg)
+            self._release(leg, "refused")
         call.deliver(events.JoinAnswered(at=self._now(), outcome=outcome))
 
     def _place(self, action: actions.Place) -> None:
@@ -242,6 +251,7 @@ class RunningConference:
             self.placed.add(action.leg)
             self.peak = max(self.peak, len(self.placed))
             self.bridge.records.leg_joined(call, self)
+            self.watcher.joined(call)
             self._log.info("leg joined", call=call.uid, role=call.role, count=len(self.placed))
         elif not action.in_room:
             self.placed.discard(action.leg)
@@ -284,6 +294,7 @@ class RunningConference:
         if call is not None:
             call.role = "host"
             self.bridge.records.leg_promoted(call)
+            self.watcher.role_changed(call, action.how)
             self._log.info("role changed", call=call.uid, role="host", by=action.how)
 
     def _chime(self, sound: str) -> None:
@@ -291,7 +302,7 @@ class RunningConference:
         play = self.bridge.next_play()
         self.bridge.media.send(PlayClips(play=play, clips=clips, room=self.room, mode="mix"))
 
-    def _release(self, leg: int) -> Call | None:
+    def _release(self, leg: int, reason: str) -> Call | None:
         """Forget a leg; its mixer row leaves the room."""
         call = self.calls.pop(leg, None)
         if call is None:
@@ -300,6 +311,7 @@ class RunningConference:
             self.placed.discard(leg)
             self._log.info("leg left", call=call.uid, count=len(self.placed))
         self.talkers.discard(leg)
+        self.watcher.left(call, reason)
         self.bridge.names.leg_left(leg)
         call.conference = None
         call.out_of_conference()
@@ -310,7 +322,9 @@ class RunningConference:
         self.started_at = datetime.now(UTC)
         self._log.info("conference started", session=self.id.hex)
         self.bridge.records.session_opened(self)
+        self.watcher.started()
 
     def _session_ended(self, reason: str) -> None:
         self._log.info("conference ended", session=self.id.hex, reason=reason, peak=self.peak)
         self.bridge.records.session_closed(self, reason)
+        self.watcher.ended(reason)

@@ -28,6 +28,7 @@ from bridge.conferences import RunningConference
 from bridge.dialling import Dialling
 from bridge.dispatch import Dispatcher
 from bridge.drain import Drain
+from bridge.events.stream import EventStream
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
 from bridge.media.messages import EngineError, Heartbeat, LegClosed, Traced
 from bridge.media.ports import open_pair
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bridge.directory import Directory
+    from bridge.events.messages import State
     from bridge.media.messages import Event as MediaEvent
     from bridge.media.ports import MediaPair
     from bridge.port_sharing import SharedPlace
@@ -132,6 +134,7 @@ class Bridge:
         self.guesses = GuessLimits()
         self.dialling = Dialling(self)
         self.drain = Drain(self)
+        self.events = EventStream(self._states, self._delivery_failed)
         self.stopping = False
         self._empty = asyncio.Event()
         self._numbers = itertools.count(1)
@@ -406,6 +409,14 @@ class Bridge:
             running = RunningConference(self, entry, next(self._numbers))
             self.conferences[conference] = running
         return running
+
+    def _states(self, conference: int | None) -> dict[int, State]:
+        """Describe every conference that is there, or the one with an id."""
+        return {
+            number: running.watcher.state()
+            for number, running in self.conferences.items()
+            if conference in (None, number)
+        }
 
     def forget_conference(self, conference: RunningConference) -> None:
         """Drop a conference that is over."""
