@@ -21,10 +21,15 @@ from dialplan import actions, events
 from dialplan.conference import Conference
 from dialplan.dial_out import DialRefusal
 from dialplan.errors import UnexpectedEventError
+from dialplan.phrases import PhraseKey, phrase
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from bridge.calls import Call
     from bridge.server import Bridge
+    from dialplan.phrases import Phrase
     from dialplan.rules import ConferenceRules, Role
     from dialplan.store import ConferenceEntry
 
@@ -54,6 +59,8 @@ class RunningConference:
         self.placed: set[int] = set()
         self.talkers: set[int] = set()
         self.peak = 0
+        # Sounds by what plays them: a play of the room, or leg and prompt of one person.
+        self._sounding: dict[int | tuple[int, int], int] = {}
         self._last_at = 0.0
         self._timers = Timers(bridge.loop, self._timer_fired)
         self._log = structlog.get_logger("bridge.conference").bind(conference=entry.id)
@@ -106,6 +113,7 @@ class RunningConference:
 
     def prompt_done(self, call: Call, at: float, play: int) -> None:
         """Note that something said to a leg is over."""
+        self.sound_over((call.leg, play))
         self._if_there(events.LegPromptDone(at=self._now(at), leg=call.leg, play=play))
 
     def guarded(self, call: Call, guard: events.LineGuard, action: events.LineAction) -> None:
@@ -129,6 +137,38 @@ class RunningConference:
     def steer(self, order: events.Order, leg: int | None, mode: str | None) -> None:
         """Do what a host could."""
         self._tell(events.Steered(at=self._now(), order=order, leg=leg, mode=mode))
+
+    def announce(self, phrases: tuple[Phrase, ...], leg: int | None = None) -> None:
+        """Say something to everybody in the room, or to one, each in their own language."""
+        self._tell(events.Announced(at=self._now(), phrases=phrases, leg=leg))
+
+    def sound(self, samples: npt.NDArray[np.int16], leg: int | None = None) -> bool:
+        """Play a sound: over the room's talk, or to one person, who hears nothing else meanwhile.
+
+        Args:
+            samples: int16, `(n,)`, 8 kHz, `bridge.sounds.LONGEST_SAMPLES` at most.
+            leg: to whom; None for everybody in the room.
+
+        Returns:
+            Whether there was room for it.
+        """
+        number = self.bridge.sounds.hold(self.room, samples)
+        if number is None:
+            return False
+        if leg is not None:
+            self.announce((phrase(PhraseKey.CALLER_NAME, name=number),), leg)
+            return True
+        play = self.bridge.next_play()
+        self._sounding[play] = number
+        clips = [self.bridge.sounds.of(self.room)[number]]
+        self.bridge.media.send(PlayClips(play=play, clips=clips, room=self.room, mode="mix"))
+        return True
+
+    def sound_over(self, play: int | tuple[int, int]) -> None:
+        """Note that a play of the room, or leg and prompt, is over, which may have been a sound."""
+        number = self._sounding.pop(play, None)
+        if number is not None:
+            self.bridge.sounds.let_go(number)
 
     def end(self, reason: events.EndReason) -> None:
         """End it politely."""
@@ -174,6 +214,7 @@ class RunningConference:
         if done and not self.calls:
             self._timers.stop_all()
             self.bridge.names.end(self.room)
+            self.bridge.sounds.end(self.room)
             self.bridge.forget_conference(self)
             self.watcher.gone()
 
@@ -220,11 +261,19 @@ class RunningConference:
             return
         match action:
             case actions.Say(play=play, phrases=phrases):
-                call.say(play, phrases, self.bridge.names.of(self.room))
+                self._note_sound(action)
+                names = self.bridge.names.of(self.room)
+                call.say(play, phrases, {**names, **self.bridge.sounds.of(self.room)})
             case actions.StopSay(play=play):
                 call.stop_saying(play)
             case actions.Music(on=on):
                 call.music(on=on)
+
+    def _note_sound(self, said: actions.Say) -> None:
+        """Note which sound is over with a prompt: its number stands where a leg would."""
+        for name, value in said.phrases[0].arguments if said.phrases else ():
+            if name == "name" and isinstance(value, int) and value < 0:
+                self._sounding[said.leg, said.play] = value
 
     def _answer(self, leg: int, outcome: events.JoinOutcome) -> None:
         call = self.calls.get(leg)

@@ -73,6 +73,11 @@ class SpokenNames:
         self._gone: dict[int, None] = {}
 
     @property
+    def area(self) -> NamesArea:
+        """Where they lie, for what else is played from there."""
+        return self._area
+
+    @property
     def descriptor(self) -> int:
         """The memfd, for media processes."""
         return self._area.descriptor

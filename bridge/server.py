@@ -30,7 +30,7 @@ from bridge.dispatch import Dispatcher
 from bridge.drain import Drain
 from bridge.events.stream import EventStream
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
-from bridge.media.messages import EngineError, Heartbeat, LegClosed, Traced
+from bridge.media.messages import EngineError, Heartbeat, LegClosed, PlayFinished, Traced
 from bridge.media.ports import open_pair
 from bridge.monitoring.meters import Meters
 from bridge.names import SpokenNames
@@ -48,6 +48,7 @@ from bridge.sip.messages import (
     ReofferAnswered,
     SipEvent,
 )
+from bridge.sounds import Sounds
 from dialplan.call_flow import CallFlow
 from dialplan.events import HostPinOutcome, PinFound, PinResult, PinThrottled
 from dialplan.guesses import GuessLimits, Throttle
@@ -131,6 +132,7 @@ class Bridge:
         self.failed: asyncio.Future[str] = loop.create_future()
         self.dispatcher = Dispatcher(self._delivery_failed)
         self.names = SpokenNames(lambda command: self.media.send(command))  # noqa: PLW0108 - it comes later
+        self.sounds = Sounds(self.names.area)
         self.guesses = GuessLimits()
         self.dialling = Dialling(self)
         self.drain = Drain(self)
@@ -255,6 +257,10 @@ class Bridge:
                 self._log.error("media command failed", what=what)
             case Heartbeat() if event.jumped_ticks or event.rxq_overflow or event.send_errors:
                 self._note_losses(event)
+            case PlayFinished(room=int(room), play=play):
+                for running in self.conferences.values():
+                    if running.room == room:
+                        running.sound_over(play)
             case Traced(leg=leg, lines=lines):
                 call = self.legs.get(leg)
                 if call is not None:

@@ -64,9 +64,11 @@ from typing import Literal
 from msgspec import Struct
 
 from dialplan.causes import EndCause
+from dialplan.phrases import Phrase
 from dialplan.rules import ConferenceRules, Role
 
 __all__ = [
+    "Announced",
     "Answered",
     "CallEvent",
     "CloseReason",
@@ -488,6 +490,20 @@ class Steered(Struct, frozen=True):
     mode: str | None = None
 
 
+class Announced(Struct, frozen=True):
+    """An administrator, or a program that may, has something said.
+
+    Attributes:
+        at: Monotonic time, s.
+        phrases: What; each listener hears it in their own language.
+        leg: To whom; None for everybody in the room.
+    """
+
+    at: float
+    phrases: tuple[Phrase, ...]
+    leg: int | None = None
+
+
 class RulesChanged(Struct, frozen=True):
     """An administrator changed the conference."""
 
@@ -545,6 +561,7 @@ ConferenceEvent = (
     | HostPinChecked
     | DialOutEnded
     | Steered
+    | Announced
     | TimerFired
     | RulesChanged
     | LineGuarded

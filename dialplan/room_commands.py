@@ -14,6 +14,7 @@ from dialplan.actions import Volume
 from dialplan.dialogue import Ending
 from dialplan.entrance import Entrance
 from dialplan.events import (
+    Announced,
     DialOutEnded,
     HostPinChecked,
     LineGuarded,
@@ -47,9 +48,24 @@ if TYPE_CHECKING:
 __all__ = ["ORDERS", "OrderEvent", "RoomCommands"]
 
 OrderEvent = (
-    Speaking | LineGuarded | NameRecorded | HostPinChecked | DialOutEnded | Steered | MaintenanceDue
+    Speaking
+    | LineGuarded
+    | NameRecorded
+    | HostPinChecked
+    | DialOutEnded
+    | Steered
+    | Announced
+    | MaintenanceDue
 )
-ORDERS: Final = (Speaking, LineGuarded, NameRecorded, HostPinChecked, DialOutEnded, Steered)
+ORDERS: Final = (
+    Speaking,
+    LineGuarded,
+    NameRecorded,
+    HostPinChecked,
+    DialOutEnded,
+    Steered,
+    Announced,
+)
 """What comes to a conference that is neither a key nor somebody's coming or going."""
 
 _K: Final = PhraseKey
@@ -211,6 +227,9 @@ class RoomCommands:
         if isinstance(event, MaintenanceDue):
             self._warn_of_maintenance(event)
             return
+        if isinstance(event, Announced):
+            self._announce(event)
+            return
         person = self._meeting.people.get(event.leg)
         if person is None:
             return
@@ -228,6 +247,14 @@ class RoomCommands:
                     dialogue.checked(outcome)
             case DialOutEnded(outcome=result):
                 self._meeting.tell(person, Subject.TURN, phrase(_DIAL_OUT_WORDS[result]))
+
+    def _announce(self, event: Announced) -> None:
+        """Say what an administrator has to say, in place of what of theirs still waits."""
+        people = self._meeting.people
+        listeners = self._meeting.room if event.leg is None else [people.get(event.leg)]
+        for person in listeners:
+            if person is not None:
+                self._meeting.tell(person, Subject.ANNOUNCEMENT, *event.phrases)
 
     def _warn_of_maintenance(self, event: MaintenanceDue) -> None:
         """Warn the hosts that the service stops after this conference, or everybody at the last."""

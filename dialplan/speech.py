@@ -36,6 +36,7 @@ class Subject(Enum):
     LINE = auto()
     ENDING = auto()
     MAINTENANCE = auto()
+    ANNOUNCEMENT = auto()
     HOST = auto()
     OTHER_LINE = auto()
     QUESTION = auto()

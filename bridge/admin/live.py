@@ -21,6 +21,7 @@ from bridge.admin.meetings import (
     conference_people,
     conference_steer,
 )
+from bridge.admin.saying import conference_say
 from bridge.errors import AdminError
 from bridge.monitoring.health import unready
 from bridge.sip.messages import Answer, Transport
@@ -265,6 +266,7 @@ LIVE_OPERATIONS: Mapping[str, LiveOperation] = {
     "conference.dial": conference_dial,
     "conference.end": conference_end,
     "conference.people": conference_people,
+    "conference.say": conference_say,
     "conference.steer": conference_steer,
     "config.show": config_show,
     "doctor": examination,

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from bridge.server import Bridge
     from dialplan.people import PersonView
 
-__all__ = ["conference_dial", "conference_end", "conference_people", "conference_steer"]
+__all__ = [
+    "conference_dial",
+    "conference_end",
+    "conference_people",
+    "conference_steer",
+    "find_running",
+]
 
 _NEEDS_HOST: Final = frozenset({"mute", "mute_all", "lock", "mode"})
 _OF_ONE: Final = frozenset({"mute", "unmute", "give_floor", "remove", "promote", "admit", "refuse"})
@@ -39,7 +45,7 @@ async def conference_people(bridge: Bridge, conference: str) -> dict[str, Any]:
     Raises:
         AdminError: it does not run.
     """
-    running = _running(bridge, conference)
+    running = find_running(bridge, conference)
     view = running.rules.view()
     census = running.rules.census
     return {
@@ -100,7 +106,7 @@ async def conference_steer(
     Raises:
         AdminError: it does not run, there is no such order, person or mode, or it would do nothing.
     """
-    running = _running(bridge, conference)
+    running = find_running(bridge, conference)
     if order not in get_args(Order):
         orders = ", ".join(get_args(Order))
         raise AdminError(f"there is no order {order!r}", f"There are: {orders}.")
@@ -128,7 +134,7 @@ async def conference_end(bridge: Bridge, conference: str) -> dict[str, Any]:
     Raises:
         AdminError: it does not run.
     """
-    running = _running(bridge, conference)
+    running = find_running(bridge, conference)
     people = len(running.calls)
     running.end("administrator")
     return {"conference": running.entry.name, "people": people}
@@ -145,7 +151,7 @@ async def conference_dial(bridge: Bridge, conference: str, number: str) -> dict[
     Raises:
         AdminError: it does not run, or the number may not be called.
     """
-    running = _running(bridge, conference)
+    running = find_running(bridge, conference)
     call = bridge.dialling.dial_out(running.entry.id, number, "administrator")
     if isinstance(call, DialRefusal):
         raise AdminError(call.message, "`dialin config keys` lists the settings of [dial_out].")
@@ -153,7 +159,7 @@ async def conference_dial(bridge: Bridge, conference: str, number: str) -> dict[
     return {"conference": running.entry.name, "outcome": outcome}
 
 
-def _running(bridge: Bridge, conference: str) -> RunningConference:
+def find_running(bridge: Bridge, conference: str) -> RunningConference:
     """Find a running conference by name or id; the name first, for one that is a number."""
     running = list(bridge.conferences.values())
     found = [each for each in running if each.entry.name == conference]

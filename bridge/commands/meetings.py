@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bridge.commands.say import say
 from config.administration import Administration
 from config.console import (
     Command,
@@ -220,6 +221,7 @@ MEETING_COMMANDS: tuple[click.Command, ...] = (
         "refuse", "refuse", "Turn away somebody who knocks.", "dialin conference refuse Board 17"
     ),
     dial,
+    say,
     end,
 )
 """What is added to the group `dialin conference`."""

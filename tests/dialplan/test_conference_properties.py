@@ -16,6 +16,7 @@ import pytest
 from dialplan.actions import Answer, Chime, ConferenceAction, Say, StopSay
 from dialplan.conference import Conference, ConferenceState, ConferenceTimes
 from dialplan.events import (
+    Announced,
     ConferenceEvent,
     DialOutEnded,
     DialOutOutcome,
@@ -39,7 +40,7 @@ from dialplan.events import (
 from dialplan.floor import Where
 from dialplan.keypad import KEY_MAP
 from dialplan.people import PersonView
-from dialplan.phrases import PhraseKey
+from dialplan.phrases import PhraseKey, phrase
 from dialplan.rules import ConferenceRules, EndRule, NameRule, Role, StartRule
 from dialplan.speech import Subject
 from tests.dialplan.driver import RoomDriver
@@ -175,6 +176,7 @@ class Story(RoomDriver):
             (0.3, self.report_an_old_prompt),
             (1.0, self.somebody_speaks),
             (0.5, self.somebody_steers),
+            (0.5, self.something_is_announced),
             (0.5, self.a_call_comes_to_nothing),
             (0.3, self.an_answer_comes_late),
             (0.5, self.a_line_is_guarded),
@@ -258,6 +260,11 @@ class Story(RoomDriver):
         about = self.rng.choice([None, self._anybody()])
         mode = self.rng.choice([None, "presentation", "questions", "nonsense"])
         self.send(Steered(self.clock.now, order, about, mode))
+
+    def something_is_announced(self) -> None:
+        """Have a phrase said to everybody, or to one."""
+        about = self.rng.choice([None, self._anybody()])
+        self.send(Announced(self.clock.now, (phrase(PhraseKey.ENDING_SOON, minutes=5),), about))
 
     def a_call_comes_to_nothing(self) -> None:
         """Report on a call that was asked for, or not."""

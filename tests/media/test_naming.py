@@ -11,7 +11,16 @@ import pytest
 from bridge.media.codecs import FRAME
 from bridge.media.messages import CloseLeg, Command, Configure, EngineError, GiveLegs, Play
 from bridge.media.name_messages import NameRecorded, RecordName, StopName, UseNames
-from bridge.media.names_area import NAMES, SLOT_FRAMES, SLOTS, NamesArea, NamesView, start_of
+from bridge.media.names_area import (
+    NAMES,
+    SLOT_FRAMES,
+    SLOT_SAMPLES,
+    SLOTS,
+    SOUND_SLOTS,
+    NamesArea,
+    NamesView,
+    start_of,
+)
 from bridge.media.naming import APART, LEVEL_DBOV, SHORTEST, cut_out
 from dialplan.prompts.speech_level import speech_level
 from tests.media.engine import PCM, PLAIN, Engine, Sender, coded, find, loud, still
@@ -128,7 +137,12 @@ def test_a_name_in_the_last_slot_is_played_to_its_end(area: NamesArea) -> None:
 
 
 @pytest.mark.parametrize(
-    "clip", [(NAMES - 1, 160), (start_of(SLOTS), 1), (start_of(SLOTS - 1), 1 << 17)]
+    "clip",
+    [
+        (NAMES - 1, 160),
+        (start_of(SLOTS + SOUND_SLOTS), 1),
+        (start_of(SLOTS + SOUND_SLOTS - 1), SLOT_SAMPLES + 1),
+    ],
 )
 def test_a_clip_that_is_in_no_slot_is_refused(area: NamesArea, clip: tuple[int, int]) -> None:
     """Nor is one played where there are no names at all."""
