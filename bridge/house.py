@@ -21,6 +21,7 @@ import structlog
 
 from bridge.admin.live import LIVE_OPERATIONS
 from bridge.admin.server import AdminServer
+from bridge.admin.watching import Watching
 from bridge.directory import Directory
 from bridge.errors import StartError
 from bridge.media.messages import Configure
@@ -172,7 +173,10 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         stack.callback(bridge.traces.close)
 
         admin = AdminServer(
-            settings.admin_socket, settings.admin.group, _performer(bridge, context)
+            settings.admin_socket,
+            settings.admin.group,
+            _performer(bridge, context),
+            {"watch": Watching(bridge).watch},
         )
         await admin.start()
         stack.push_async_callback(admin.stop)

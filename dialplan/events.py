@@ -239,9 +239,10 @@ Order = Literal[
     "promote",
     "admit",
     "refuse",
+    "volume",
     "recall",
 ]
-"""What can be done to a conference from outside; `mute` to `refuse` name a leg where it is one."""
+"""What can be done to a conference from outside; `mute` to `volume` name a leg where it is one."""
 """Why a conference is to be ended from outside."""
 
 

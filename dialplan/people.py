@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from dialplan.causes import EndCause
-from dialplan.floor import Masks, Mode, Standing, Where, masks
+from dialplan.floor import Masks, Mode, Standing, Where, masks, unheard
 from dialplan.keypad import KEY_MAP, KeyMap, Keypad
 from dialplan.speech import Listener
 
@@ -54,6 +54,8 @@ class PersonView(Struct, frozen=True):
         group: Breakout room, 0 for the main room.
         coaching: The leg that this host speaks to alone.
         named: Whether they have spoken a name.
+        mode_muted: Whether the mode alone would keep them from being heard, mutes or not.
+        volume_db: How much louder than normal they hear the others, dB.
     """
 
     leg: int
@@ -68,6 +70,8 @@ class PersonView(Struct, frozen=True):
     group: int = 0
     coaching: int | None = None
     named: bool = False
+    mode_muted: bool = False
+    volume_db: float = 0.0
 
 
 class Person(Listener):
@@ -135,6 +139,7 @@ class Person(Listener):
             hand: Place in the line of raised hands.
         """
         now = self.masks(mode)
+        own = Standing(self.role, floor=self.floor, opened=self.opened)
         return PersonView(
             leg=self.leg,
             role=self.role,
@@ -148,6 +153,8 @@ class Person(Listener):
             group=self.group,
             coaching=self.whispers_to,
             named=self.named,
+            mode_muted=self.where is Where.ROOM and unheard(mode, own) is not None,
+            volume_db=LOUDNESS_DB[self.loudness],
         )
 
 

@@ -179,9 +179,13 @@ class RoomCommands:
         BecomeHost(self._meeting, person, self._queries).open()
 
     def _volume(self, person: Person) -> None:
+        self._meeting.answer(person, self._next_volume(person))
+
+    def _next_volume(self, person: Person) -> Phrase:
+        """Let somebody hear the others louder, softer, normal in turn; return what it is now."""
         person.loudness = (person.loudness + 1) % len(LOUDNESS_DB)
         self._meeting.do(Volume(person.leg, LOUDNESS_DB[person.loudness]))
-        self._meeting.answer(person, phrase(_LOUDNESS[person.loudness]))
+        return phrase(_LOUDNESS[person.loudness])
 
     def dialogue_timer(self, person: Person) -> None:
         """Let somebody's dialogue go on after its wait."""
@@ -269,7 +273,7 @@ class RoomCommands:
             if person.role == "host" and event.leg in {None, person.leg}:
                 meeting.tell(person, Subject.MAINTENANCE, *words)
 
-    def steer(self, event: Steered) -> None:
+    def steer(self, event: Steered) -> None:  # noqa: C901 - one arm an order
         """Carry out what an administrator ordered; what makes no sense now does nothing."""
         if event.leg is None:
             self._steer_room(event)
@@ -287,6 +291,8 @@ class RoomCommands:
                 self._door.admit(person)
             case "refuse" if person.where is Where.KNOCKING:
                 self._door.refuse(person)
+            case "volume" if person.where is Where.ROOM:
+                self._meeting.tell(person, Subject.VOLUME, self._next_volume(person))
             case "mute" if guest_in_room and self._meeting.hosts:
                 self._microphones.mute(person, on=True)
             case "unmute" if guest_in_room:

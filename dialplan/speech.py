@@ -33,6 +33,7 @@ class Subject(Enum):
     TURN = auto()
     FLOOR = auto()
     UNHEARD = auto()
+    VOLUME = auto()
     LINE = auto()
     ENDING = auto()
     MAINTENANCE = auto()

@@ -30,7 +30,9 @@ __all__ = [
 ]
 
 _NEEDS_HOST: Final = frozenset({"mute", "mute_all", "lock", "mode"})
-_OF_ONE: Final = frozenset({"mute", "unmute", "give_floor", "remove", "promote", "admit", "refuse"})
+_OF_ONE: Final = frozenset(
+    {"mute", "unmute", "give_floor", "remove", "promote", "admit", "refuse", "volume"}
+)
 _GUESTS_IN_THE_ROOM: Final = frozenset({"mute", "unmute", "give_floor"})
 _KNOCKING: Final = frozenset({"admit", "refuse"})
 
@@ -189,5 +191,7 @@ def _check_person(running: RunningConference, order: str, person: int) -> None:
         raise AdminError("only hosts can be heard in this mode", "Change the mode first.")
     if order in _KNOCKING and found.where is not Where.KNOCKING:
         raise AdminError(f"{order} is for who knocks", "That person does not.")
+    if order == "volume" and found.where is not Where.ROOM:
+        raise AdminError("volume is for who is in the room", "That person is not.")
     if order == "promote" and found.role == "host":
         raise AdminError("that person is a host already", "There is nothing to do.")

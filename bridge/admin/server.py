@@ -1,7 +1,9 @@
 """The administration socket: one JSON object a line, each answered by one.
 
 A request is ``{"id": 1, "operation": "number.add", "arguments": {...}}``; the answer is
-``{"id": 1, "result": ...}`` or ``{"id": 1, "error": {"message", "hint", "exit_code"}}``.
+``{"id": 1, "result": ...}`` or ``{"id": 1, "error": {"message", "hint", "exit_code"}}``. An
+operation that is a stream is answered by ``{"id": 1, "update": ...}`` again and again, until the
+asker hangs up; its connection is for nothing else from then on.
 
 The socket is a file of mode 0660 that belongs to the owner of the data folder and to the
 administrators' group. The kernel says who is at the other end (SO_PEERCRED): root, the owner and
@@ -19,7 +21,7 @@ import pwd
 import socket
 import stat
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +32,7 @@ from config.administration import describe
 from config.errors import ExitCode
 from config.logging import bound
 
-__all__ = ["AdminServer", "Perform"]
+__all__ = ["AdminServer", "Perform", "Stream"]
 
 LARGEST_REQUEST: Final = 1 << 20
 """Bytes of one line; an operation's arguments are a few hundred."""
@@ -43,6 +45,9 @@ CREDENTIALS: Final = struct.Struct("3i")
 Perform = Callable[[str, Mapping[str, Any]], Awaitable[Any]]
 """Carries out one operation; raises what `config.administration.describe` puts in words."""
 
+Stream = Callable[..., AsyncGenerator[Any, None]]
+"""An operation whose answers go on: an asynchronous generator function."""
+
 
 class AdminServer:
     """Listen on the administration socket.
@@ -51,11 +56,19 @@ class AdminServer:
         path: where the socket goes.
         group: name of the administrators' group; None for the owner's alone.
         perform: carries out an operation.
+        streams: operations whose answers go on, by name.
     """
 
-    def __init__(self, path: Path, group: str | None, perform: Perform) -> None:
+    def __init__(
+        self,
+        path: Path,
+        group: str | None,
+        perform: Perform,
+        streams: Mapping[str, Stream] | None = None,
+    ) -> None:
         self._path = path
         self._perform = perform
+        self._streams = streams or {}
         self._log = structlog.get_logger("bridge.admin")
         self._server: asyncio.AbstractServer | None = None
         self._group = _group_id(group)
@@ -116,10 +129,17 @@ class AdminServer:
                     return
                 if not line:
                     return
+                request = _parse(line)
+                if request is not None and request[1] in self._streams:
+                    await self._stream(reader, writer, *request)
+                    return
                 with bound(uid=uid):  # what is revealed and changed is logged with who did it
-                    answer = await self._request(line)
+                    answer = await self._request(request)
                 await _answer(writer, answer)
-        except (ConnectionError, TimeoutError):
+        except TimeoutError:
+            self._log.info("administrator's program does not read, and is let go")
+            writer.transport.abort()  # what waits for it would wait for ever
+        except ConnectionError:
             self._log.debug("administrator's connection lost")
         finally:
             writer.close()
@@ -138,20 +158,53 @@ class AdminServer:
         self._log.warning("administrator refused", uid=uid)
         return None
 
-    async def _request(self, line: bytes) -> dict[str, Any]:
-        request = _parse(line)
+    async def _stream(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        identifier: object,
+        operation: str,
+        arguments: dict[str, Any],
+    ) -> None:
+        """Send updates until the asker hangs up, says anything more, or does not read.
+
+        One update at most is under way: what happens while it waits is in the next.
+        """
+        try:
+            stream = self._streams[operation](**arguments)
+        except TypeError:
+            await _answer(writer, _refusal(identifier, f"{operation} takes other arguments"))
+            return
+        hung_up = asyncio.ensure_future(reader.read(1))
+        try:
+            async with contextlib.aclosing(stream) as updates:
+                async for update in updates:
+                    if hung_up.done():
+                        return
+                    await _answer(writer, {"id": identifier, "update": update})
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as of `_request`
+            await _answer(writer, self._fault(identifier, operation, error))
+        finally:
+            hung_up.cancel()
+
+    async def _request(self, request: tuple[object, str, dict[str, Any]] | None) -> dict[str, Any]:
         if request is None:
             return _refusal(None, "a request is a JSON object with operation and arguments")
         identifier, operation, arguments = request
         try:
             result = await self._perform(operation, arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, the asker is told and the bridge goes on
-            described = describe(error)
-            if described is None:
-                self._log.exception("operation failed", operation=operation)
-                return _refusal(identifier, f"{operation} failed inside the bridge; see its log")
-            return {"id": identifier, "error": described}
+            return self._fault(identifier, operation, error)
         return {"id": identifier, "result": result}
+
+    def _fault(self, identifier: object, operation: str, error: Exception) -> dict[str, Any]:
+        described = describe(error)
+        if described is None:
+            self._log.exception("operation failed", operation=operation)
+            return _refusal(identifier, f"{operation} failed inside the bridge; see its log")
+        return {"id": identifier, "error": described}
 
 
 def _parse(line: bytes) -> tuple[object, str, dict[str, Any]] | None:

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +192,129 @@ def test_client_that_stops_reading_holds_up_nobody(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
 
     serve(tmp_path / "admin.sock", scene)
+
+
+def test_client_that_does_not_read_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what waited for it: closing alone would wait for a reader that never comes."""
+    monkeypatch.setattr("bridge.admin.server.SLOWEST_READER_S", 0.2)
+
+    async def scene(path: Path) -> None:
+        _reader, lazy = await asyncio.open_unix_connection(path, limit=1)
+        lazy.transport.pause_reading()  # type: ignore[attr-defined] # a Unix socket's transport can
+        request = json.dumps({"id": 1, "operation": "x", "arguments": {"pad": "y" * 900_000}})
+        lazy.write(request.encode() + b"\n")
+        before = asyncio.all_tasks()
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            if any("_serve" in repr(task) for task in before) and not serving():
+                break
+        assert not serving()
+        lazy.transport.abort()
+
+    serve(tmp_path / "admin.sock", scene)
+
+
+def serving() -> list[str]:
+    """Return what serves a connection now."""
+    return [repr(task) for task in asyncio.all_tasks() if "AdminServer._serve" in repr(task)]
+
+
+async def counting(limit: int = 1 << 40, fail: str = "") -> AsyncGenerator[dict[str, Any], None]:
+    """Count, with much around it, as fast as somebody reads."""
+    if fail:
+        raise AdminError(fail)
+    for number in range(limit):
+        yield {"number": number, "pad": "y" * 50_000}
+
+
+def stream(path: Path, scene: Scene) -> None:
+    """Run a scene beside a server with a stream."""
+
+    async def play() -> None:
+        server = AdminServer(path, None, echo, {"count": counting})
+        await server.start()
+        try:
+            await scene(path)
+        finally:
+            await server.stop()
+
+    asyncio.run(play())
+
+
+def test_stream_goes_on_until_its_asker_hangs_up(tmp_path: Path) -> None:
+    """Update after update with the id of the request; then nothing of it is left."""
+
+    async def scene(path: Path) -> None:
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b'{"id": 5, "operation": "count"}\n')
+        for number in range(20):
+            answer = json.loads(await reader.readline())
+            assert (answer["id"], answer["update"]["number"]) == (5, number)
+        writer.close()
+        await writer.wait_closed()
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if not serving():
+                break
+        assert not serving()
+
+    stream(tmp_path / "admin.sock", scene)
+
+
+def test_stream_that_nobody_reads_waits_and_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It neither fills memory nor holds up another administrator; others can go on meanwhile."""
+    monkeypatch.setattr("bridge.admin.server.SLOWEST_READER_S", 0.3)
+    made: list[int] = []
+
+    async def endless() -> AsyncGenerator[dict[str, Any], None]:
+        while True:
+            made.append(1)
+            yield {"pad": "y" * 50_000}
+
+    async def scene(path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as lazy:
+            lazy.connect(str(path))
+            lazy.sendall(b'{"id": 5, "operation": "count"}\n')
+            for _ in range(200):
+                (answer,) = await ask(path, b'{"id":1,"operation":"x"}')
+                assert answer["result"] == {"operation": "x"}
+                if len(made) > 1 and not [each for each in serving() if "_stream" in each]:
+                    await asyncio.sleep(0.02)
+                if made and not serving():
+                    break
+            assert not serving()
+            assert len(made) * 50_000 < 2_000_000
+
+    async def play() -> None:
+        server = AdminServer(tmp_path / "admin.sock", None, echo, {"count": endless})
+        await server.start()
+        try:
+            await scene(tmp_path / "admin.sock")
+        finally:
+            await server.stop()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"), [({"fail": "not now"}, "not now"), ({"wrong": 1}, "other arguments")]
+)
+def test_stream_that_cannot_be_is_refused_in_words(
+    tmp_path: Path, arguments: dict[str, Any], why: str
+) -> None:
+    """As any operation."""
+
+    async def scene(path: Path) -> None:
+        request = {"id": 5, "operation": "count", "arguments": arguments}
+        (answer,) = await ask(path, json.dumps(request).encode())
+        assert why in answer["error"]["message"]
+        assert answer["id"] == 5
+
+    stream(tmp_path / "admin.sock", scene)
 
 
 def test_administrators_group_gets_through_a_folder_that_is_closed_to_others(

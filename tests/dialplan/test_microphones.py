@@ -143,3 +143,28 @@ def test_nobody_is_muted_from_outside_where_no_host_could_lift_it() -> None:
     room.send(Steered(now, "mode", mode="presentation"))
     assert room.person(guest).speaks
     assert room.room.view().mode is Mode.CONVERSATION
+
+
+def test_own_mute_host_mute_and_mode_are_told_apart() -> None:
+    """Who watches sees all that keeps somebody from being heard, not only the first of it."""
+    room, (host, guest) = talking("host", "guest")
+    room.press(guest, "*6")
+    room.send(Steered(room.clock.now, "mute", guest))
+    room.send(Steered(room.clock.now, "mode", mode="presentation"))
+    seen = room.person(guest)
+    assert (seen.self_muted, seen.host_muted, seen.mode_muted) == (True, True, True)
+    assert not room.person(host).mode_muted
+    room.send(Steered(room.clock.now, "give_floor", guest))
+    room.hear_out()
+    assert not room.person(guest).mode_muted
+
+
+def test_an_administrator_turns_the_room_up_and_down_for_one_listener() -> None:
+    """Louder, softer, normal in turn, and the listener is told which."""
+    room, (_host, guest) = talking("host", "guest")
+    for words, level in ((K.LOUDER, 6.0), (K.SOFTER, -6.0), (K.NORMAL_VOLUME, 0.0)):
+        room.send(Steered(room.clock.now, "volume", guest))
+        assert room.keys_heard(guest) == [words]
+        assert room.person(guest).volume_db == level
+        assert room.volumes[guest] == level
+        room.hear_out()
