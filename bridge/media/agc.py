@@ -51,6 +51,9 @@ FALL: Final = 10 ** (-0.3 / 10)
 loud talker who hands over to a soft one would leave that one far too soft for half a minute."""
 
 
+_FALLS: Final = np.float32(1 - FALL)
+
+
 class Agc(Rows):
     """Level and gain of each leg.
 
@@ -80,22 +83,21 @@ class Agc(Rows):
         above = heard & (square > self.power * np.float32(MARGIN**2))
         self.hang -= heard
         np.maximum(self.hang, 0, out=self.hang)
-        self.hang[above] = HANG_TICKS
+        np.putmask(self.hang, above, HANG_TICKS)
         active = heard & (self.hang > 0)
         self.frames += active
         np.minimum(self.frames, MEMORY, out=self.frames)
         frames = np.maximum(self.frames, 1)
-        np.add(self.power, (square - self.power) / frames, out=self.power, where=active)
-        recent = (square - self.recent) / np.minimum(frames, RECENT)
-        np.add(self.recent, recent, out=self.recent, where=heard)
+        self.power += (square - self.power) / frames * active
+        self.recent += (square - self.recent) / np.minimum(frames, RECENT) * heard
         softer = heard & (self.recent < self.power * np.float32(SOFTER))
-        np.multiply(self.power, np.float32(FALL), out=self.power, where=softer)
+        self.power *= 1 - _FALLS * softer
         self._move(active & (self.frames >= FIRST), np.float32(from_dbov(target_dbov)))
 
     def _move(self, moves: npt.NDArray[np.bool_], target: np.float32) -> None:
         wanted = target / np.sqrt(np.maximum(self.power, 1))
-        np.clip(wanted, 1 / STRONGEST, STRONGEST, out=wanted)
+        np.minimum(np.maximum(wanted, 1 / STRONGEST), STRONGEST, out=wanted)
         wanted /= self.gain
         moves &= (wanted > STILL) | (wanted < 1 / STILL)
-        np.clip(wanted, DOWN, UP, out=wanted)
-        np.multiply(self.gain, wanted, out=self.gain, where=moves)
+        np.minimum(np.maximum(wanted, DOWN), UP, out=wanted)
+        self.gain *= 1 + (wanted - 1) * moves

@@ -35,7 +35,15 @@ from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
 from bridge.media.levels import frame_rms
 
-__all__ = ["CAP_ROWS", "EDITS_PER_TICK", "JUDGED_SHARE", "QUIET_RMS", "START_ROWS", "Depth"]
+__all__ = [
+    "CAP_ROWS",
+    "EDITS_PER_TICK",
+    "JUDGED_EVERY",
+    "JUDGED_SHARE",
+    "QUIET_RMS",
+    "START_ROWS",
+    "Depth",
+]
 
 CAP_ROWS: Final = 5
 """Rows sound may wait: 100 ms, and up to a tick more for the tick."""
@@ -46,8 +54,10 @@ START_ROWS: Final = 1
 BINS: Final = 32
 """Rows of the histogram's circle; a power of two."""
 
-JUDGED_SHARE: Final = 12
-"""One leg in so many is judged in a tick: each leg four times a second."""
+JUDGED_EVERY: Final = 4
+JUDGED_SHARE: Final = 3
+"""In every fourth tick a third of the legs is judged, each leg four times a second: two thirds of
+the time that it takes do not grow with the legs."""
 
 EDITS_PER_TICK: Final = 32
 """Legs that are shortened or lengthened in a tick at most; the others have their turn soon."""

@@ -37,6 +37,8 @@ CLOSING: Final = 0.25
 _EVERY: Final = 4
 """One octet of so many is looked at: a level to within a decibel is all that is asked for."""
 
+_SPEECH_HANG: Final = np.int8(SPEECH_HANG_TICKS)
+_NOISE_HANG: Final = np.int8(NOISE_HANG_TICKS)
 _CODES: Final = 256
 _SQUARES: Final = np.square(DECODED_VALUES.astype(np.float32)).reshape(-1)
 
@@ -105,17 +107,14 @@ class Gate(Rows):
         hang -= 1
         np.maximum(hang, 0, out=hang)
         was_shut = self.gain == 0
-        np.maximum(
-            hang,
-            np.where(levels.talking, np.int8(SPEECH_HANG_TICKS), np.int8(NOISE_HANG_TICKS)),
-            out=hang,
-            where=levels.loud,
-        )
-        np.logical_and(was_shut, levels.loud, out=self.sudden)
-        np.maximum(hang, NOISE_HANG_TICKS, out=hang, where=self.coming > levels.threshold)
+        loud = levels.loud
+        np.maximum(hang, _NOISE_HANG * loud, out=hang)
+        np.maximum(hang, _SPEECH_HANG * (loud & levels.talking), out=hang)
+        np.logical_and(was_shut, loud, out=self.sudden)
+        np.maximum(hang, _NOISE_HANG * (self.coming > levels.threshold), out=hang)
         self.gain -= np.float32(CLOSING)
         np.maximum(self.gain, 0, out=self.gain)
-        self.gain[hang > 0] = 1
+        np.putmask(self.gain, hang > 0, 1)
 
     def close(self, rows: npt.NDArray[np.intp]) -> None:
         """Shut the gates of legs that may not speak, at once."""

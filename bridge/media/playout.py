@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
-from bridge.media.depth import CAP_ROWS, JUDGED_SHARE, START_ROWS, Depth
+from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS, Depth
 from bridge.media.ring import SLOTS, Ring
 
 __all__ = ["MAX_AHEAD", "WAIT_STEP_MS", "PlayoutStore", "Reading"]
@@ -347,10 +347,11 @@ class PlayoutStore(Ring):
 
     def _judge_some(self, order: npt.NDArray[np.intp], speakers: int) -> None:
         """Judge a share of the legs, and move at once those that nobody hears."""
-        begin = self.depth.tick % JUDGED_SHARE
-        legs = order[begin::JUDGED_SHARE]
-        self.depth.judge(legs, self.play_row[legs])
-        self._settle_anchors(legs)
+        turn, between = divmod(self.depth.tick, JUDGED_EVERY)
+        if not between:
+            legs = order[turn % JUDGED_SHARE :: JUDGED_SHARE]
+            self.depth.judge(legs, self.play_row[legs])
+            self._settle_anchors(legs)
         silent = order[speakers:]
         if not len(silent):
             return

@@ -17,6 +17,10 @@ from bridge.media.state import State
 
 __all__ = ["report", "say_farewell", "say_goodbye"]
 
+SENT_TICKS: Final = 5
+"""Reports are sent in every fifth tick: whether any is due takes as long to find out as to send
+three, and intervals of some seconds are spread by more than 100 ms."""
+
 _VERSION_2: Final = 2
 _HEADER: Final = 12
 _LONGEST_WAIT: Final = 1.0
@@ -24,11 +28,12 @@ _RTCP_TYPES: Final = range(64, 96)
 """Packet types of RTCP as payload types of RTP (RFC 5761 section 4)."""
 
 
-def report(state: State, now: float) -> None:
+def report(state: State, tick: int, now: float) -> None:
     """Take reports in, and send those that are due.
 
     Args:
         state: of the process.
+        tick: its number.
         now: monotonic time [s].
     """
     wall = time.time()
@@ -48,6 +53,8 @@ def report(state: State, now: float) -> None:
         reports.take(row, said, outgoing, sequences, now - waited, wall - waited)
     while reports.collisions:
         _collided(state, reports.collisions.pop(), now, wall)
+    if tick % SENT_TICKS:
+        return
     for row in reports.take_due(now):
         packet = reports.compound(row, outgoing, sequences, now, wall)
         state.transport.send_rtcp(row, packet)

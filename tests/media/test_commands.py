@@ -188,7 +188,7 @@ def test_reports_are_exchanged_and_rubbish_is_counted() -> None:
         engine.state.reports.due[engine.row(1)] = 0
         engine.state.reports.said_at[engine.row(1)] = -100
         engine.wires.rtcp_waiting += [(engine.row(1), b"\x80"), (engine.row(1), b"")]
-        engine.run()
+        engine.run(5)
         assert engine.counters.rtcp_malformed == 2
         report = read_compound(engine.wires.rtcp_sent[engine.row(1)][0])
         assert (report.ssrc, report.blocks[0].ssrc, report.blocks[0].lost) == (1, sender.ssrc, 0)

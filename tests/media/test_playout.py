@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
-from bridge.media.depth import CAP_ROWS, JUDGED_SHARE, START_ROWS
+from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS
 from bridge.media.playout import PlayoutStore
 from bridge.media.ring import SLOTS
 from tests.media.engine import Rtp, arrivals
@@ -286,7 +286,7 @@ def test_anchors_stay_near_over_a_long_silence() -> None:
     day = 50 * 60 * 60 * 80
     for _ in range(8):
         store.store.play_row[1] += day // 8
-        for _ in range(JUDGED_SHARE):
+        for _ in range(JUDGED_EVERY * JUDGED_SHARE):
             store.store.read(np.array([1]), 0)
     store.write(160 * day, sound(FRAME, 3))
     store.write(160 * (day + 1), sound(FRAME, 4))
