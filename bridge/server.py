@@ -50,6 +50,7 @@ from bridge.sip.messages import (
 )
 from bridge.sounds import Sounds
 from dialplan.call_flow import CallFlow
+from dialplan.causes import EndCause
 from dialplan.events import HostPinOutcome, PinFound, PinResult, PinThrottled
 from dialplan.guesses import GuessLimits, Throttle
 from dialplan.keypad import key_map
@@ -252,9 +253,8 @@ class Bridge:
         """Take an event of the media process."""
         self.meters.heard(event)
         match event:
-            case EngineError(what=what):
-                self.counters["media_errors"] += 1
-                self._log.error("media command failed", what=what)
+            case EngineError():
+                self._note_error(event)
             case Heartbeat() if event.jumped_ticks or event.rxq_overflow or event.send_errors:
                 self._note_losses(event)
             case PlayFinished(room=int(room), play=play):
@@ -271,6 +271,17 @@ class Bridge:
                     call.media(event)
                 elif isinstance(event, LegClosed):
                     self.counters["late_leg_closed"] += 1
+
+    def _note_error(self, error: EngineError) -> None:
+        """Say what the media process could not do, and end a call that it has not opened.
+
+        Who hears nothing and is not heard is not left to find out.
+        """
+        self.counters["media_errors"] += 1
+        self._log.error("media command failed", what=error.what)
+        call = self.legs.get(error.leg or 0)
+        if error.unopened and call is not None:
+            call.hang_up(EndCause.TECHNICAL)
 
     def _note_losses(self, beat: Heartbeat) -> None:
         """Say once what the media process has lost, and again only when it grows tenfold."""

@@ -171,9 +171,9 @@ class Commands:
             self._state.counters.commands_refused += 1
         return row
 
-    def _refuse(self, what: str, leg: int | None = None) -> None:
+    def _refuse(self, what: str, leg: int | None = None, *, unopened: bool = False) -> None:
         self._state.counters.commands_refused += 1
-        self._state.put(EngineError(what=what, leg=leg))
+        self._state.put(EngineError(what=what, leg=leg, unopened=unopened))
 
     def _close_unwanted(self, fds: list[int]) -> None:
         for fd in fds:
@@ -184,7 +184,8 @@ class Commands:
     def _open(self, legs: list[HandedLeg], fds: list[int], what: str) -> None:
         opened, refused = open_legs(self._state, legs, fds)
         for leg, wrong in refused:
-            self._refuse(f"{what}: {wrong}", leg.opened.leg)
+            name = leg.opened.leg
+            self._refuse(f"{what}: {wrong}", name, unopened=name not in self._state.legs.row_of)
         for leg in opened:
             if leg.place is not None:
                 self._place(leg.place)

@@ -604,10 +604,12 @@ class EngineError(msgspec.Struct, frozen=True, tag=True):
     Args:
         what: what was wrong and with which command.
         leg: the leg it was about, if any.
+        unopened: the leg is not there: it hears nobody, and nobody hears it.
     """
 
     what: str
     leg: int | None = None
+    unopened: bool = False
 
 
 Event: TypeAlias = (

@@ -10,7 +10,15 @@ import pytest
 from msgspec import structs
 
 from bridge.media.errors import DescriptorsExhausted, PortsExhausted
-from bridge.media.messages import ChangeLeg, CloseLeg, LegStatistics, MediaQuiet, OpenLeg, Play
+from bridge.media.messages import (
+    ChangeLeg,
+    CloseLeg,
+    EngineError,
+    LegStatistics,
+    MediaQuiet,
+    OpenLeg,
+    Play,
+)
 from bridge.media.messages import LegClosed as LegEnded
 from bridge.sip.errors import NotRunningError
 from bridge.sip.messages import EndpointFailed, MediaNegotiated, ProbeAnswered
@@ -311,6 +319,24 @@ def test_busy_tick_refuses_new_calls_before_it_misses_its_deadline(tmp_path: Pat
         stage.media.overloaded = True
         call = stage.invite()
         assert stage.sip.said == [("refuse", call, 503, 10)]
+
+    perform(tmp_path, scene)
+
+
+def test_call_that_the_media_process_cannot_open_is_ended_and_says_why(tmp_path: Path) -> None:
+    """Descriptors ran out, say: nobody is left in a call without sound; other errors end none."""
+
+    async def scene(stage: Stage) -> None:
+        call = stage.invite()
+        leg = stage.answer(call)
+        stage.bridge.on_media(EngineError(what="Play: no such clip", leg=leg))
+        stage.bridge.on_media(EngineError(what="OpenLeg: too late", leg=leg + 1, unopened=True))
+        assert "hangup" not in stage.sip.verbs(call)
+        stage.bridge.on_media(EngineError(what="OpenLeg: no sockets", leg=leg, unopened=True))
+        assert stage.sip.verbs(call)[-1] == "hangup"
+        stage.end(call, by="bridge")
+        assert stage.of(LegClosed)[0].cause == "technical_problem"
+        assert stage.bridge.counters["media_errors"] == 3
 
     perform(tmp_path, scene)
 

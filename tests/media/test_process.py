@@ -336,7 +336,7 @@ def test_a_process_without_descriptors_refuses_new_legs_and_keeps_the_others(
     process.leg(2, 9)
     process.until(lambda: process.told(EngineError))
     (error,) = process.told(EngineError)
-    assert error.leg == 2
+    assert (error.leg, error.unopened) == (2, True)
     statistics = process.statistics()
     assert statistics.legs == 1
     assert statistics.counters["descriptors_lost"] > 0
