@@ -46,9 +46,13 @@ class Comings:
         self._went: list[Person] = []
 
     def next_sounds(self, host: Person) -> None:
-        """Go to the next kind of announcement, and say which."""
-        self._meeting.sounds = _NEXT[self._meeting.sounds]
-        self._meeting.answer(host, phrase(_WORDS[self._meeting.sounds]))
+        """Go to the next kind of announcement, and say which to every host."""
+        meeting = self._meeting
+        meeting.sounds = _NEXT[meeting.sounds]
+        said = phrase(_WORDS[meeting.sounds])
+        host.forget(Subject.SOUNDS)
+        meeting.answer(host, said)
+        meeting.tell_hosts(Subject.SOUNDS, said, but=host)
 
     def came(self, person: Person) -> None:
         """Announce somebody who has come into the room."""

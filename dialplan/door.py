@@ -79,14 +79,24 @@ class Door:
     # --- lock ----------------------------------------------------------------------------------
 
     def toggle(self, host: Person) -> None:
-        """Lock or unlock, and say which."""
-        self.lock(on=not self._meeting.locked)
-        locked = self._meeting.locked
-        self._meeting.answer(host, phrase(_K.LOCKED if locked else _K.UNLOCKED))
+        """Lock or unlock, and say which to every host."""
+        on = not self._meeting.locked
+        self.lock(on=on, by=host)
+        self._meeting.answer(host, phrase(_K.LOCKED if on else _K.UNLOCKED))
 
-    def lock(self, *, on: bool) -> None:
-        """Lock or unlock; whom only the lock kept out comes in."""
-        self._meeting.locked = on
+    def lock(self, *, on: bool, by: Person | None = None) -> None:
+        """Lock or unlock; whom only the lock kept out comes in, and hosts are told who do not know.
+
+        Args:
+            on: Whether newcomers have to knock.
+            by: The host whose key it was.
+        """
+        meeting = self._meeting
+        if by is not None:
+            by.forget(Subject.LOCK)
+        if meeting.locked is not on:
+            meeting.tell_hosts(Subject.LOCK, phrase(_K.LOCKED if on else _K.UNLOCKED), but=by)
+        meeting.locked = on
         if not on:
             self.look_again()
 

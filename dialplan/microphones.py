@@ -108,6 +108,7 @@ class Microphones:
         said = phrase(_MODE_WORDS[mode])
         for person in meeting.room:
             if person is by:
+                person.forget(Subject.MODE)  # of another host's key, and true no more
                 meeting.answer(person, said)
             else:
                 meeting.tell(person, Subject.MODE, said, *self._meaning(person))
@@ -144,12 +145,12 @@ class Microphones:
         meeting.sync_all()
         said = phrase(_K.ALL_MUTED if on else _K.ALL_UNMUTED)
         if by is not None:
+            by.forget(Subject.MUTES)
             meeting.answer(by, said)
-        for person in meeting.room:
-            if person is by:
-                continue
-            words = () if person.role == "host" else self._after_all(person, on=on)
-            meeting.tell(person, Subject.MODE, said, *words)
+        # What a guest hears of the mode holds this too; a host is told of each by itself.
+        meeting.tell_hosts(Subject.MUTES, said, but=by)
+        for person in meeting.guests:
+            meeting.tell(person, Subject.MODE, said, *self._after_all(person, on=on))
 
     def _after_all(self, person: Person, *, on: bool) -> tuple[Phrase, ...]:
         if on:
