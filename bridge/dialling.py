@@ -142,6 +142,16 @@ class Dialling:
         self._log.info("dial-out", call=verdict.uid, country=verdict.country, by=asked_by)
         return verdict.call
 
+    def conference_over(self, conference: int) -> None:
+        """Let go who was called for a conference that is over, and has not come into it.
+
+        Args:
+            conference: its id.
+        """
+        for call in list(self._bridge.calls.values()):
+            if isinstance(call, OutgoingCall) and call.flow.conference == conference:
+                call.close_politely("conference_ended")
+
     def _prepare(self, conference: int, number: str) -> _Placed | DialRefusal:
         bridge, settings = self._bridge, self._bridge.settings.dial_out
         allowed = judge(

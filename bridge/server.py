@@ -439,6 +439,7 @@ class Bridge:
         """Drop a conference that is over."""
         if self.conferences.get(conference.entry.id) is conference:
             del self.conferences[conference.entry.id]
+            self.dialling.conference_over(conference.entry.id)
             self.drain.look()
 
     def forget_call(self, call: Call) -> None:

@@ -217,7 +217,7 @@ class JoinFailed(Struct, frozen=True):
 
 JoinOutcome = Joined | Full | Closed | Ended | InMaintenance | JoinFailed
 
-CloseReason = Literal["shutdown", "administrator"]
+CloseReason = Literal["shutdown", "administrator", "conference_ended"]
 """Why a call is to be closed: the bridge stops, or an administrator ends this call."""
 
 EndReason = Literal["shutdown", "administrator"]

@@ -8,7 +8,7 @@ are let go::
     NEW ──Answered──► ASKING ──1──► JOINING ──Joined──► IN_CONFERENCE ──Released──► ENDED
                         │  └─ no 1 in time ─► ENDED
                         └─ the time that the call may take is over, whenever that is ─► ENDED
-    refused by the conference, or the bridge stops: PARTING, a goodbye, ENDED
+    refused by the conference, it is over, or the bridge stops: PARTING, a goodbye, ENDED
 
 An event that the present state does not know raises `UnexpectedEventError` and changes nothing.
 """
@@ -35,6 +35,7 @@ from dialplan.errors import UnexpectedEventError
 from dialplan.events import (
     Answered,
     CallEvent,
+    CloseReason,
     CloseRequested,
     Digit,
     HungUp,
@@ -55,6 +56,12 @@ _ANSWER: Final = "answer"
 _AGAIN: Final = "again"
 _LONGEST: Final = "longest"
 _PROMPT: Final = "prompt"
+
+_CAUSES: Final[dict[CloseReason, EndCause]] = {
+    "shutdown": EndCause.SHUTDOWN,
+    "administrator": EndCause.ADMINISTRATOR,
+    "conference_ended": EndCause.CONFERENCE_ENDED,
+}
 
 
 class OutgoingTimes(Struct, frozen=True):
@@ -103,6 +110,11 @@ class OutgoingFlow:
         self._plays = 0
         self._play: int | None = None
         self._cause = EndCause.TECHNICAL
+
+    @property
+    def conference(self) -> int:
+        """Where who was called is invited to."""
+        return self._conference
 
     @property
     def state(self) -> OutgoingState:
@@ -183,19 +195,21 @@ class OutgoingFlow:
 
     def _close_requested(self, event: CloseRequested) -> None:
         """Say goodbye, except to a telephone that still rings."""
-        cause = EndCause.SHUTDOWN if event.reason == "shutdown" else EndCause.ADMINISTRATOR
+        cause = _CAUSES[event.reason]
         if self._state in {OutgoingState.JOINING, OutgoingState.IN_CONFERENCE}:
             self._do(Leave())
         if self._state is OutgoingState.NEW:
             self._hang_up(cause)
+        elif cause is EndCause.CONFERENCE_ENDED:
+            self._part(cause, PhraseKey.CONFERENCE_ENDED)
         else:
             self._part(cause)
 
-    def _part(self, cause: EndCause) -> None:
+    def _part(self, cause: EndCause, *why: PhraseKey) -> None:
         self._silence()
         self._state = OutgoingState.PARTING
         self._cause = cause
-        self._say(PhraseKey.GOODBYE)
+        self._say(*why, PhraseKey.GOODBYE)
 
     def _hang_up(self, cause: EndCause) -> None:
         if self._state in {OutgoingState.JOINING, OutgoingState.IN_CONFERENCE}:
@@ -223,11 +237,12 @@ class OutgoingFlow:
 
     # --- plays ---------------------------------------------------------------------------------
 
-    def _say(self, key: PhraseKey) -> None:
+    def _say(self, *keys: PhraseKey) -> None:
         self._plays += 1
         self._play = self._plays
         self._do(StartTimer(_PROMPT, self._times.prompt_guard_s))
-        self._do(Play(self._play, (phrase(key),), barge_in=key is PhraseKey.DIAL_INVITED))
+        words = tuple(phrase(key) for key in keys)
+        self._do(Play(self._play, words, barge_in=keys == (PhraseKey.DIAL_INVITED,)))
 
     def _silence(self) -> None:
         if self._play is not None:

@@ -111,6 +111,72 @@ def test_a_host_calls_somebody_by_keys_past_the_lock(tmp_path: Path) -> None:
     perform(tmp_path, scene)
 
 
+def called_by_keys(stage: Stage) -> tuple[int, OutgoingCall]:
+    """Let a host call somebody by keys; return the host's leg and the call."""
+    host = come_in(stage, stage.host_pin)
+    stage.press(host, "*6")  # a hash so soon would still belong to the PIN
+    stage.press(host, "#7")
+    stage.press(host, f"00{MOBILE[1:]}#")
+    (call,) = [each for each in stage.bridge.calls.values() if isinstance(each, OutgoingCall)]
+    return host, call
+
+
+def hang_up(stage: Stage, leg: int) -> None:
+    """Let the caller of a leg hang up."""
+    (call,) = [each.call for each in stage.bridge.calls.values() if each.leg == leg]
+    stage.end(call)
+
+
+def test_a_host_who_leaves_while_it_rings_leaves_the_call_to_the_others(tmp_path: Path) -> None:
+    """Who is called comes in among those who are there."""
+
+    async def scene(stage: Stage) -> None:
+        guest = come_in(stage, stage.guest_pin)
+        host, call = called_by_keys(stage)
+        hang_up(stage, host)
+        pick_up(stage, call)
+        stage.press(call.leg, "1")
+        places = [stage.media.place(leg) for leg in (guest, call.leg)]
+        assert len({place and place.room for place in places}) == 1
+        assert call.outcome.result() == JOINED
+
+    perform(tmp_path, scene)
+
+
+def test_nobody_is_called_into_a_conference_that_is_over(tmp_path: Path) -> None:
+    """The last one leaves while it rings: it rings no more, and the conference does not reopen."""
+
+    async def scene(stage: Stage) -> None:
+        host, call = called_by_keys(stage)
+        hang_up(stage, host)
+        assert stage.bridge.conferences == {}
+        assert stage.sip.verbs(call.call) == ["dial", "hangup"]
+        stage.bridge._sip(CallEnded(call.call, "bridge", None, 16, "cancelled"))
+        assert call.outcome.result() == "conference_ended"
+        assert stage.bridge.calls == {}
+
+    perform(tmp_path, scene)
+
+
+def test_who_is_asked_while_the_conference_ends_is_told_so(tmp_path: Path) -> None:
+    """Between the answer and the 1: that it has ended, and goodbye; a 1 opens nothing."""
+
+    async def scene(stage: Stage) -> None:
+        host, call = called_by_keys(stage)
+        pick_up(stage, call)
+        hang_up(stage, host)
+        assert stage.said(call.leg)[-2:] == ["conference_ended", "goodbye"]
+        stage.press(call.leg, "1")
+        assert stage.bridge.conferences == {}
+        stage.finish_plays(call.leg)
+        assert stage.sip.verbs(call.call) == ["dial", "hangup"]
+        stage.end(call.call, by="bridge")
+        assert [each.cause for each in stage.of(LegClosed)] == ["bye", "conference_ended"]
+        assert call.outcome.result() == "conference_ended"
+
+    perform(tmp_path, scene)
+
+
 def test_a_host_hears_why_nobody_comes(tmp_path: Path) -> None:
     """Not allowed, and busy."""
 
