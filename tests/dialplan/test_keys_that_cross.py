@@ -126,8 +126,7 @@ def test_of_two_hosts_who_press_at_once_both_hear_what_it_is_in_the_end(
 ) -> None:
     """The same tick: both count, in the order in which they came, and both know."""
     room, (one, two, _) = talking("host", "host", "guest")
-    prefix, key = keys
-    pressed = [(one, prefix), (one, key), (two, prefix), (two, key)]
+    pressed = [(leg, key) for leg in (one, two) for key in keys]
     if interleaved:
         pressed[1], pressed[2] = pressed[2], pressed[1]
     for leg, each in pressed:

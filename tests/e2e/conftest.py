@@ -1,6 +1,7 @@
 """Fixtures of the stories: one bridge a module, and nothing left in it after each story."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -23,12 +24,43 @@ def bridge(
         yield made
 
 
+Story = Callable[[BridgeUnderTest], None]
+
+
+@pytest.fixture(scope="module")
+def told(
+    request: pytest.FixtureRequest, bridge: BridgeUnderTest
+) -> Iterator[Mapping[Story, "Future[None]"]]:
+    """Tell stories of conferences at the same time, `AT_ONCE` of them, each in one of its own.
+
+    People in a conference mostly listen: one story after the other is a long wait. Those of the
+    module's tests that run, by their parameter `story`.
+    """
+    stories: list[Story] = [
+        item.callspec.params["story"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module
+    ]
+
+    def tell(story: Story) -> None:
+        try:
+            story(bridge)
+        finally:
+            bridge.hang_up_mine()
+
+    with ThreadPoolExecutor(request.module.AT_ONCE) as threads:
+        yield {story: threads.submit(tell, story) for story in stories}
+        threads.shutdown(cancel_futures=True)
+    bridge.hang_up_all()
+    bridge.wait_until(lambda: bridge.calls() == 0, 15, "all calls to be over")
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Hang up whoever still talks, and see that the bridge has no call left."""
     reactor().faults.clear()
     yield
-    if "bridge" in request.fixturenames:
+    if "bridge" in request.fixturenames and "told" not in request.fixturenames:
         bridge: BridgeUnderTest = request.getfixturevalue("bridge")
         bridge.hang_up_all()
         if bridge.running.poll() is None:

@@ -8,7 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.support.bridge_under_test import BridgeUnderTest, Room, free_port
-from tests.support.caller import Caller
+from tests.support.caller import Caller, hears_each_other
+from tests.support.meeting import QUICK, heard_by, hush
+from tests.support.meeting import meeting as people_meeting
 from tests.support.reactor import reactor
 from tests.support.sip_text import parameter, uri_in
 
@@ -97,6 +99,33 @@ def test_who_is_called_presses_one_and_is_heard(bridge: BridgeUnderTest) -> None
     assert bridge.leg_of(host)["direction"] == "in"
 
 
+def test_a_host_calls_somebody_by_keys(bridge: BridgeUnderTest) -> None:
+    """`#7`, the number, `#`; then `1` at the other end: asked alone, and heard by all from then on.
+
+    A number that is not called is refused to the host, in words; a stray key is no consent.
+    """
+    _, host, (guest,) = people_meeting(bridge, "guest")
+    began = host.press("#7", QUICK)
+    host.hears("dial_enter", since=began, for_s=0.6)
+    since = host.press("112#", QUICK)
+    host.hears("dial_refused", since=since, for_s=0.6)
+    person = callee(bridge)
+    host.hears("dial_enter", since=host.press("#7", QUICK), for_s=0.6)
+    host.hears("dial_calling", since=host.press(f"00{MOBILE[1:]}#", QUICK), for_s=0.5)
+    person.is_called()
+    person.hears("dial_invited", for_s=0.6)
+    assert heard_by(person, host, guest) == [False, False]
+    person.press("2", QUICK)
+    person.hears("joining", since=person.press("1", QUICK), for_s=0.6)
+    hush(host, person)
+    assert guest.prompts(began) == []
+    assert hears_each_other([host, guest, person], seconds=1.0) == {
+        "host": ["guest", "callee"],
+        "guest": ["host", "callee"],
+        "callee": ["host", "guest"],
+    }
+
+
 def test_who_is_busy_is_told_to_be(bridge: BridgeUnderTest) -> None:
     """486: the word for it, and the conference goes on."""
     room, _ = meeting(bridge, "ivar")
@@ -108,7 +137,7 @@ def test_who_is_busy_is_told_to_be(bridge: BridgeUnderTest) -> None:
 
 
 def test_voicemail_does_not_come_in(bridge: BridgeUnderTest) -> None:
-    """It answers, talks, and never presses 1: nobody hears it, and it is hung up."""
+    """`#7` without the `1`: it answers and talks, nobody hears it, and it is hung up."""
     room, host = meeting(bridge, "jens")
     person = callee(bridge)
     asked = ask(bridge, room)

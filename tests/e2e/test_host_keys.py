@@ -1,49 +1,28 @@
 """A meeting run from the keypad, through real SIP and RFC 4733: what each of the others hears.
 
-One test to a line of the key table that has to do with more than the one who presses. What people
-say is looked for in what everybody else received.
+What people say is looked for in what everybody else received. The other keys are in
+`test_meeting_keys`; which test is whose is in `tests/test_key_table.py`.
 """
 
-import functools
 import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 
 import pytest
 
-from tests.support.bridge_under_test import BridgeUnderTest, Room
-from tests.support.caller import Caller, all_at_once
-from tests.support.rtp import Digits
+from tests.support.bridge_under_test import BridgeUnderTest
+from tests.support.meeting import QUICK, heard_by, meeting, settle
 
 pytestmark = pytest.mark.e2e
 
-QUICK = Digits(on_ms=60, off_ms=40, ends=1)
+AT_ONCE = 3
+STORY_S = 240.0
+"""Longest time until a story is told, with all those before it."""
+
+Story = Callable[[BridgeUnderTest], None]
 
 
-def meeting(bridge: BridgeUnderTest, *names: str) -> tuple[Room, Caller, list[Caller]]:
-    """Bring a host and guests into a conference without tones; nobody is being told anything."""
-    room = bridge.room(chimes=False)
-    host = bridge.caller("host")
-    guests = [bridge.caller(name) for name in names]
-
-    host.slip_in(bridge.number, room.host_pin, settle=False)
-    come = functools.partial(Caller.slip_in, settle=False)
-    all_at_once(*(functools.partial(come, each, bridge.number, room.guest_pin) for each in guests))
-    settle(host, *guests)
-    return room, host, guests
-
-
-def settle(*people: Caller) -> None:
-    """Wait until nobody is being told anything."""
-    for person in people:
-        person.silent_for(0.8)
-
-
-def heard_by(speaker: Caller, *listeners: Caller) -> list[bool]:
-    """Let somebody speak, and say who of the others heard it."""
-    began, words = speaker.speak()
-    return [each.heard_of(began, words).match.heard for each in listeners]
-
-
-def test_own_mute_is_heard_by_nobody_and_undone_by_the_same_keys(bridge: BridgeUnderTest) -> None:
+def own_mute_is_heard_by_nobody_and_undone_by_the_same_keys(bridge: BridgeUnderTest) -> None:
     """`*6`: who speaks all the same is told the key after two seconds."""
     _, host, (guest,) = meeting(bridge, "guest")
     since = guest.press("*6", QUICK)
@@ -59,7 +38,7 @@ def test_own_mute_is_heard_by_nobody_and_undone_by_the_same_keys(bridge: BridgeU
     assert heard_by(guest, host) == [True]
 
 
-def test_mute_all_silences_all_but_hosts_and_who_comes_later(bridge: BridgeUnderTest) -> None:
+def mute_all_silences_all_but_hosts_and_who_comes_later(bridge: BridgeUnderTest) -> None:
     """`#6`, and again: everybody is told, nobody is missed."""
     room, host, (one, two) = meeting(bridge, "one", "two")
     since = host.press("#6", QUICK)
@@ -76,27 +55,7 @@ def test_mute_all_silences_all_but_hosts_and_who_comes_later(bridge: BridgeUnder
     assert heard_by(late, host, one) == [True, True]
 
 
-def test_a_raised_hand_is_given_the_floor_in_a_presentation(bridge: BridgeUnderTest) -> None:
-    """`*7`, `*2`, `#2`: heard after being told, and only that one."""
-    _, host, (one, two) = meeting(bridge, "one", "two")
-    host.press("*7", QUICK)
-    settle(host, one, two)
-    since = host.press("*7", QUICK)
-    one.hears("mode_presentation", since=since)
-    settle(host, one, two)
-    since = one.press("*2", QUICK)
-    one.hears("hand_place.one", since=since)
-    host.hears("hands_up.one", since=since)
-    settle(host, one)
-    since = host.press("#2", QUICK)
-    one.hears("your_turn", since=since)
-    two.hears("next_has_floor", since=since)
-    settle(host, one, two)
-    assert heard_by(one, host, two) == [True, True]
-    assert heard_by(two, host, one) == [False, False]
-
-
-def test_a_locked_conference_is_entered_by_a_knock(bridge: BridgeUnderTest) -> None:
+def a_locked_conference_is_entered_by_a_knock(bridge: BridgeUnderTest) -> None:
     """`*5`: the newcomer hears music, the host alone is asked, `1` lets in."""
     room, host, (guest,) = meeting(bridge, "guest")
     since = host.press("*5", QUICK)
@@ -114,7 +73,7 @@ def test_a_locked_conference_is_entered_by_a_knock(bridge: BridgeUnderTest) -> N
     assert heard_by(late, host, guest) == [True, True]
 
 
-def test_roll_call_removes_and_the_removed_waits_for_a_word(bridge: BridgeUnderTest) -> None:
+def roll_call_removes_and_the_removed_waits_for_a_word(bridge: BridgeUnderTest) -> None:
     """`#1`, `3`, `1`: heard by the host alone; who comes back knocks."""
     room, host, (out, stays) = meeting(bridge, "out", "stays")
     since = host.press("#1", QUICK)
@@ -137,7 +96,7 @@ def test_roll_call_removes_and_the_removed_waits_for_a_word(bridge: BridgeUnderT
     host.hears("knock_removed", since=since)
 
 
-def test_breakout_rooms_part_and_come_together(bridge: BridgeUnderTest) -> None:
+def breakout_rooms_part_and_come_together(bridge: BridgeUnderTest) -> None:
     """`#3`, `2`, `1`: each hears their own room; recalled twice they are together at once."""
     _, host, guests = meeting(bridge, "one", "two", "three", "four")
     since = host.press("#3", QUICK)
@@ -161,7 +120,7 @@ def test_breakout_rooms_part_and_come_together(bridge: BridgeUnderTest) -> None:
     assert heard_by(guests[0], host, *guests[1:]) == [True] * 4
 
 
-def test_coaching_is_heard_by_one_alone(bridge: BridgeUnderTest) -> None:
+def coaching_is_heard_by_one_alone(bridge: BridgeUnderTest) -> None:
     """`#8`, `1`: the others hear nothing of it; `#8` again ends it."""
     _, host, guests = meeting(bridge, "one", "two")
     since = host.press("#8", QUICK)
@@ -178,7 +137,7 @@ def test_coaching_is_heard_by_one_alone(bridge: BridgeUnderTest) -> None:
     assert heard_by(host, *guests) == [True, True]
 
 
-def test_the_host_pin_makes_host_and_its_hash_and_nought_end_nothing(
+def the_host_pin_makes_host_and_its_hash_and_nought_end_nothing(
     bridge: BridgeUnderTest,
 ) -> None:
     """`*3`, the PIN, `#`, then `0`: the keys of a host work, and the conference goes on."""
@@ -194,7 +153,7 @@ def test_the_host_pin_makes_host_and_its_hash_and_nought_end_nothing(
     assert bridge.leg_of(guest)["role"] == "host"
 
 
-def test_the_end_for_all_can_be_taken_back_and_comes(bridge: BridgeUnderTest) -> None:
+def the_end_for_all_can_be_taken_back_and_comes(bridge: BridgeUnderTest) -> None:
     """`#0`, `*`; then `#0` alone: everybody is warned, then hears goodbye."""
     _, host, (guest,) = meeting(bridge, "guest")
     host.press("#0", QUICK)
@@ -212,7 +171,7 @@ def test_the_end_for_all_can_be_taken_back_and_comes(bridge: BridgeUnderTest) ->
     assert bridge.leg_of(guest)["cause"] == "host_ended"
 
 
-def test_a_guest_has_no_hosts_keys(bridge: BridgeUnderTest) -> None:
+def a_guest_has_no_hosts_keys(bridge: BridgeUnderTest) -> None:
     """A short tone for each, and nothing changes for anybody."""
     _, host, (guest, other) = meeting(bridge, "guest", "other")
     since = time.monotonic()
@@ -223,3 +182,22 @@ def test_a_guest_has_no_hosts_keys(bridge: BridgeUnderTest) -> None:
     assert host.prompts(since) == []
     assert other.prompts(since) == []
     assert heard_by(other, host, guest) == [True, True]
+
+
+STORIES = (
+    own_mute_is_heard_by_nobody_and_undone_by_the_same_keys,
+    mute_all_silences_all_but_hosts_and_who_comes_later,
+    a_locked_conference_is_entered_by_a_knock,
+    roll_call_removes_and_the_removed_waits_for_a_word,
+    breakout_rooms_part_and_come_together,
+    coaching_is_heard_by_one_alone,
+    the_host_pin_makes_host_and_its_hash_and_nought_end_nothing,
+    the_end_for_all_can_be_taken_back_and_comes,
+    a_guest_has_no_hosts_keys,
+)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_a_meeting_run_by_keys(story: Story, told: Mapping[Story, "Future[None]"]) -> None:
+    """Each story comes to its end."""
+    told[story].result(STORY_S)

@@ -87,6 +87,7 @@ class BridgeUnderTest:
         self.private: set[str] = set()
         """Numbers, PINs and names that must never be in the log."""
         self.callers: list[Caller] = []
+        self._makers: dict[Caller, int] = {}
         self._mark = uuid.uuid4().hex
         base = {key: value for key, value in os.environ.items() if not key.startswith("DIALIN_")}
         self.environment = {
@@ -388,13 +389,15 @@ class BridgeUnderTest:
         Returns:
             The caller.
         """
-        # A range that the Swedish authority keeps for fiction: nobody is called by mistake.
-        number = f"+467017406{5 + self._next_caller % 95:02d}"
-        self._next_caller += 1
+        with self._lock:
+            # A range that the Swedish authority keeps for fiction: nobody is called by mistake.
+            number = f"+467017406{5 + self._next_caller % 95:02d}"
+            self._next_caller += 1
         self.private |= {number, _FAMILY}
         display = f"{name.title()} {_FAMILY}"
         person = Caller(self.address, number, name=name, display=display, **options)
         self.callers.append(person)
+        self._makers[person] = threading.get_ident()
         return person
 
     def bring_in(self, room: Room, *people: Caller, slowly: bool = False) -> None:
@@ -419,6 +422,15 @@ class BridgeUnderTest:
         for person in self.callers:
             person.close()
         self.callers.clear()
+        self._makers.clear()
+
+    def hang_up_mine(self) -> None:
+        """Close every caller that this thread has made: its story is over, others go on."""
+        for person in list(self.callers):
+            if self._makers.get(person) == threading.get_ident():
+                person.close()
+                self.callers.remove(person)
+                del self._makers[person]
 
     def __enter__(self) -> Self:
         return self.start()
