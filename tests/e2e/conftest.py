@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import cast
 
 import pytest
 
@@ -36,8 +37,8 @@ def told(
     People in a conference mostly listen: one story after the other is a long wait. Those of the
     module's tests that run, by their parameter `story`.
     """
-    stories: list[Story] = [
-        item.callspec.params["story"]
+    stories = [
+        cast("Story", item.callspec.params["story"])
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module
     ]
