@@ -345,6 +345,7 @@ class RunningConference:
             self.bridge.records.leg_promoted(call)
             self.watcher.role_changed(call, action.how)
             self._log.info("role changed", call=call.uid, role="host", by=action.how)
+            self.bridge.drain.greet(self, action.leg)
 
     def _chime(self, sound: str) -> None:
         clips = self.bridge.tone_clips(sound)

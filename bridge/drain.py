@@ -123,7 +123,7 @@ class Drain:
         }
 
     def greet(self, conference: RunningConference, leg: int) -> None:
-        """Tell a host who has just come what the others were told."""
+        """Tell a host who has just come, or has just become one, what the others were told."""
         if self.active:
             conference.maintenance(self.minutes_left, leg=leg)
 

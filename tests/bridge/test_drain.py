@@ -115,6 +115,28 @@ def test_hosts_are_warned_and_guests_are_not(tmp_path: Path) -> None:
     perform(tmp_path, scene)
 
 
+def test_who_becomes_host_meanwhile_is_warned(tmp_path: Path) -> None:
+    """By the host PIN from inside, or by an administrator: told what the other hosts were told."""
+
+    async def scene(stage: Stage) -> None:
+        watched(stage)
+        _, guest = come(stage, stage.guest_pin)
+        _, other = come(stage, stage.guest_pin)
+        stage.bridge.drain.begin(1800)
+        assert "maintenance_begins" not in stage.said(guest)
+        stage.press(guest, "*3")
+        stage.press(guest, stage.host_pin)
+        await asyncio.sleep(0.01)
+        stage.finish_plays(guest)
+        assert stage.said(guest)[-2:] == ["maintenance_begins", "maintenance_within"]
+        stage.bridge.conferences[1].steer("promote", other, None)
+        stage.finish_plays(other)
+        assert stage.said(other)[-2:] == ["maintenance_begins", "maintenance_within"]
+        assert stage.said(guest).count("maintenance_begins") == 1
+
+    perform(tmp_path, scene)
+
+
 def test_an_empty_bridge_ends_at_once(tmp_path: Path) -> None:
     """Who stands at the door counts for nothing: they are told by the end itself."""
 
