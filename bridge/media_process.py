@@ -31,6 +31,9 @@ LOOK_S: Final = 0.025
 MEMORY_LOOKS: Final = 40
 """Looks between two at its memory."""
 
+TOGETHER: Final = 1024
+"""So many commands are not kept back for others: two for each person of a large conference."""
+
 OPENING_S: Final = 1.0
 """What is forgiven a process that takes a post."""
 
@@ -106,6 +109,7 @@ class MediaProcess:
         self._client = MediaClient.start(bank, options)
         self._view = StateView()
         self._writing = False
+        self._flushing = False
         self._over = False
         self.started_at = time.monotonic()
         self.in_charge_since = self.started_at
@@ -135,19 +139,37 @@ class MediaProcess:
     # -- the channel ----------------------------------------------------------------------------
 
     def send(self, command: Command, fds: tuple[int, ...] = ()) -> None:
-        """Say something to it; once it has ended, nothing is said any more."""
+        """Say something to it; once it has ended, nothing is said any more.
+
+        What is said in one turn of the event loop goes together.
+        """
         if self._over:
             return
         try:
-            self._client.send(command, fds)
-        except MediaProcessEnded:
-            self._end("died")
+            self._client.queue(command, fds)
         except ChannelFull:
             self._end("hangs")
-        else:
-            if self._client.pending and not self._writing:
-                self._writing = True
-                self._loop.add_writer(self._client.fileno(), self._writable)
+            return
+        if self._writing:
+            return  # it goes when the process has read what is before it
+        if self._client.pending >= TOGETHER:
+            self._flush()
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if self._over:
+            return
+        try:
+            self._client.flush()
+        except MediaProcessEnded:
+            self._end("died")
+            return
+        if self._client.pending and not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._client.fileno(), self._writable)
 
     def _writable(self) -> None:
         try:

@@ -30,6 +30,12 @@ of 2 MB, which the kernel gives where memory asks for them, it takes a tenth les
 QUEUE_LIMIT: Final = 4096
 """Commands that wait while the media process does not read: about a minute at 50 calls a second."""
 
+PACKET_OCTETS: Final = 32_768
+"""Of commands in one packet; half of what `control` reads at once, and a fifth of the channel."""
+
+_FEW: Final = 16
+"""From so many on, an array's length takes two octets of its own (msgpack, format of arrays)."""
+
 BANK_TAIL: Final = 480
 """Zeros behind the bank's samples, so that a frame read at its end stays inside."""
 
@@ -117,31 +123,55 @@ class MediaClient:
             ChannelFull: the queue is full too: the process hangs.
             MediaProcessEnded: it is gone.
         """
+        self.queue(command, fds)
+        self.flush()
+
+    def queue(self, command: Command, fds: Sequence[int] = ()) -> None:
+        """Queue a command for the next `flush`, which sends many as one; otherwise as `send`."""
         if len(self._waiting) >= QUEUE_LIMIT:
             raise ChannelFull(
                 f"media process {self.pid} has not read {QUEUE_LIMIT} commands, replace it"
             )
         # A queued command outlives the call, its descriptors must too.
         self._waiting.append((self._encoder.encode(command), [os.dup(fd) for fd in fds]))
-        self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the channel takes it.
+
+        What one key changes for hundreds of legs goes in a packet or two: a packet for each would
+        take control longer than all the rest of it, and the media process as well.
 
         Raises:
             MediaProcessEnded: the process is gone.
         """
         while self._waiting:
-            data, fds = self._waiting[0]
+            data, fds, count = self._packet()
             try:
                 socket.send_fds(self._channel, [data], fds)
             except BlockingIOError:
                 return
             except OSError as error:
                 raise self._ended() from error
-            self._waiting.popleft()
+            for _ in range(count):
+                self._waiting.popleft()
             for fd in fds:
                 os.close(fd)
+
+    def _packet(self) -> tuple[bytes, list[int], int]:
+        """Return the next packet, its descriptors, and how many commands are in it."""
+        first, fds = self._waiting[0]
+        together: list[bytes] = []
+        octets = 0
+        for data, descriptors in self._waiting:
+            octets += len(data)
+            if descriptors or octets > PACKET_OCTETS:
+                break
+            together.append(data)
+        count = len(together)
+        if count <= 1:
+            return first, fds, 1
+        head = bytes([0x90 | count]) if count < _FEW else b"\xdc" + count.to_bytes(2, "big")
+        return head + b"".join(together), fds, count
 
     def receive(self) -> list[Event]:
         """Return what the media process has said since the last call; never waits.

@@ -1,9 +1,10 @@
 """What the control process and a media process say to each other.
 
 The channel is a `SOCK_SEQPACKET` Unix socket pair. Each packet from control is one msgpack
-`Command`; the descriptors a command needs travel with it (SCM_RIGHTS), in the order its docstring
-gives. Each packet to control is a msgpack list of `Event`. All times named `at` are seconds of
-`time.monotonic()`, which on Linux is one clock for both processes.
+`Command`, or a list of such as need no descriptors; those that a command needs travel with it
+(SCM_RIGHTS), in the order its docstring gives. Each packet to control is a msgpack list of `Event`.
+All times named `at` are seconds of `time.monotonic()`, which on Linux is one clock for both
+processes.
 
 Identifiers are chosen by the control process and never used twice in one run of the bridge:
 `leg`, `room` and `play` are positive integers.

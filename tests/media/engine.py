@@ -306,6 +306,11 @@ class Engine:
         self._ours.close()
         self._channel.close()
 
+    @property
+    def control(self) -> socket.socket:
+        """Control's end of the channel."""
+        return self._ours
+
     def command(self, command: Command, fds: int = 0) -> None:
         """Say something to the engine, which hears it at the next tick."""
         null = [os.open(os.devnull, os.O_RDONLY) for _ in range(fds)]

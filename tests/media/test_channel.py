@@ -13,11 +13,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from bridge.media.client import MediaClient
+from bridge.media.client import PACKET_OCTETS, MediaClient
 from bridge.media.control import EVENT_LIMIT, ControlChannel
 from bridge.media.counters import Counters
 from bridge.media.errors import BankRejected, DescriptorsExhausted, PortsExhausted
-from bridge.media.messages import CloseLeg, DigitInfo, DigitPressed, MediaResumed, Statistics
+from bridge.media.messages import (
+    CloseLeg,
+    DigitInfo,
+    DigitPressed,
+    MediaResumed,
+    Play,
+    Statistics,
+)
 from bridge.media.ports import LOWEST_DESCRIPTOR, MediaPair, open_pair
 
 HOST = "127.0.0.1"
@@ -125,7 +132,8 @@ def test_a_client_keeps_order_while_the_process_does_not_read() -> None:
     fds: list[int] = []
     while len(got) < 2000:
         data, passed, _, _ = socket.recv_fds(theirs, 65_536, 4)
-        got.append(msgspec.msgpack.decode(data)["leg"])
+        some = msgspec.msgpack.decode(data, type=CloseLeg | list[CloseLeg])
+        got += [each.leg for each in (some if isinstance(some, list) else [some])]
         fds += passed
         client.flush()
     assert got == list(range(2000))
@@ -133,6 +141,59 @@ def test_a_client_keeps_order_while_the_process_does_not_read() -> None:
     for descriptor in (read, *fds):
         os.close(descriptor)
     assert open_descriptors() == before - 2
+    for end in (ours, theirs):
+        end.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 600])
+def test_what_is_queued_together_comes_in_few_packets_and_is_read_one_by_one(count: int) -> None:
+    """Each length that msgpack writes in another way; what has a descriptor comes alone."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(0)
+    counters = Counters()
+    channel = ControlChannel(theirs, counters)
+    client = MediaClient(NO_PROCESS, ours)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for leg in range(count):
+        client.queue(CloseLeg(leg=leg))
+    client.queue(Statistics(), [null])
+    client.queue(CloseLeg(leg=count))
+    assert channel.read() == []
+    client.flush()
+    assert client.pending == 0
+    if count > 1:
+        assert len(msgspec.msgpack.decode(theirs.recv(1 << 17, socket.MSG_PEEK))) == count
+    got = []
+    while some := channel.read(4):
+        assert len(some) <= 4
+        got += some
+    assert [each for each, _ in got[:count]] == [CloseLeg(leg=leg) for leg in range(count)]
+    assert not any(fds for _, fds in got[:count])
+    (statistics, fds), last = got[count:]
+    assert (statistics, len(fds), last) == (Statistics(), 1, (CloseLeg(leg=count), []))
+    assert counters.commands_malformed == 0
+    for descriptor in (null, *fds):
+        os.close(descriptor)
+    for end in (ours, theirs):
+        end.close()
+
+
+def test_packets_of_many_commands_are_smaller_than_what_is_read_at_once() -> None:
+    """However much is said: none is cut, and the channel takes the next one."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(0)
+    theirs.settimeout(0)
+    client = MediaClient(NO_PROCESS, ours)
+    said = [Play(play=play, leg=play, clips=[(play, 8000)] * 30) for play in range(1000)]
+    for each in said:
+        client.queue(each)
+    got: list[Play] = []
+    while len(got) < len(said):
+        client.flush()
+        data = theirs.recv(1 << 18)
+        assert len(data) <= PACKET_OCTETS + 3
+        got += msgspec.msgpack.decode(data, type=list[Play])
+    assert got == said
     for end in (ours, theirs):
         end.close()
 

@@ -3,12 +3,15 @@
 import gc
 import os
 import socket
+import subprocess
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
 import pytest
 
+from bridge.media.client import MediaClient
 from bridge.media.codecs import FRAME
 from bridge.media.messages import (
     BeginTrace,
@@ -27,7 +30,7 @@ from bridge.media.messages import (
     StopPlay,
 )
 from bridge.media.rtcp import read_compound
-from tests.media.engine import PCM, Engine, loud, still
+from tests.media.engine import PCM, Engine, coded, loud, still
 
 MEDIA = LegMedia(codec="PCMU", payload_type=0)
 
@@ -196,3 +199,37 @@ def test_reports_are_exchanged_and_rubbish_is_counted() -> None:
         row = engine.row(1)
         engine.run()
         assert read_compound(engine.wires.rtcp_sent[row][-1]).left
+
+
+def test_a_mode_reaches_three_hundred_legs_in_one_tick() -> None:
+    """A place and a prompt for each, sent as control sends them: the very next packets differ."""
+    people = 300
+    bank = loud(8, 10, 8000).reshape(-1)
+    said = coded(np.full(FRAME, 4000, np.int16))
+    with Engine(capacity=512, bank=bank) as engine:
+        talker = engine.open(1, room=1)
+        for leg in range(2, people + 1):
+            engine.open(leg, room=1)
+            if leg % 50 == 0:
+                engine.run()
+        engine.run(6, lambda _: engine.feed(1, talker.say(said)))
+        listeners = range(2, people + 1)
+        for leg in listeners:
+            assert (engine.heard(leg)[-FRAME:] == said).all()
+        client = MediaClient(cast("subprocess.Popen[bytes]", None), engine.control)
+        client.queue(Place(leg=1, room=1, speaks=False))
+        for leg in listeners:
+            client.queue(Place(leg=leg, room=1, speaks=False))
+        for leg in range(1, people + 1):
+            clips = [(160 * (leg % 5), 480)]
+            client.queue(Play(play=leg, leg=leg, clips=clips))
+        client.flush()
+        assert client.pending == 0
+        engine.run(1, lambda _: engine.feed(1, talker.say(said)))
+        for leg in range(1, people + 1):
+            first = coded(bank[160 * (leg % 5) :][:FRAME])
+            assert (engine.heard(leg)[-FRAME:] == first).all(), leg
+        engine.run(3, lambda _: engine.feed(1, talker.say(said)))
+        assert len(engine.told(PlayFinished)) == people
+        for leg in listeners:
+            assert not engine.heard(leg)[-FRAME:].any(), leg
