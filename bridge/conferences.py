@@ -219,11 +219,17 @@ class RunningConference:
             self.watcher.gone()
 
     def _carry_out(self, action: actions.ConferenceAction) -> None:  # noqa: C901, PLR0912 - arms
-        match action:
-            case actions.Answer(leg=leg, outcome=outcome):
-                self._answer(leg, outcome)
+        match action:  # what comes by hundreds first
             case actions.Place():
                 self._place(action)
+            case actions.Say() | actions.StopSay() | actions.Music():
+                self._tell_leg(action)
+            case actions.StartTimer(timer=timer, seconds=seconds):
+                self._timers.start(timer, seconds)
+            case actions.StopTimer(timer=timer):
+                self._timers.stop(timer)
+            case actions.Answer(leg=leg, outcome=outcome):
+                self._answer(leg, outcome)
             case actions.Volume(leg=leg, gain_db=gain_db):
                 if (call := self.calls.get(leg)) is not None:
                     call.volume(gain_db)
@@ -237,18 +243,12 @@ class RunningConference:
                 self._role_changed(action)
             case actions.DialOut():
                 self._dial_out(action)
-            case actions.Say() | actions.StopSay() | actions.Music():
-                self._tell_leg(action)
             case actions.Chime(sound=sound):
                 self._chime(sound)
             case actions.EndLeg(leg=leg, cause=cause):
                 call = self._release(leg, cause.value)
                 if call is not None:
                     call.deliver(events.Released(at=self._now(), cause=cause))
-            case actions.StartTimer(timer=timer, seconds=seconds):
-                self._timers.start(timer, seconds)
-            case actions.StopTimer(timer=timer):
-                self._timers.stop(timer)
             case actions.SessionStarted():
                 self._session_started()
             case actions.SessionEnded(reason=reason):

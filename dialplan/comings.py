@@ -96,7 +96,8 @@ class Comings:
             return
         meeting.timers.stop(ALONE_TIMER)
         for person in meeting.room:
-            meeting.music(person, on=False)
+            if person.music:
+                meeting.music(person, on=False)
 
     def alone(self) -> None:
         """Tell somebody who has been alone for a while, and play music."""

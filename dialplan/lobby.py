@@ -37,7 +37,7 @@ class Lobby:
         staying = self._meeting.staying
         # Where nothing starts without a host, those who wait must not keep the host out.
         kept = max(self._meeting.rules.host_places, int(self._meeting.rules.start == "on_host"))
-        hosts = sum(person.role == "host" for person in staying)
+        hosts = len([person for person in staying if person.role == "host"])
         for_hosts = 0 if role == "host" else max(0, kept - hosts)
         return len(staying) + for_hosts >= self._meeting.rules.capacity
 

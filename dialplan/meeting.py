@@ -150,7 +150,7 @@ class Meeting:
     @property
     def room_size(self) -> int:
         """How many are in the room."""
-        return sum(person.where is Where.ROOM for person in self.people.values())
+        return len(self.room)
 
     @property
     def hosts(self) -> list[Person]:

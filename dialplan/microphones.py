@@ -105,17 +105,20 @@ class Microphones:
         for person in meeting.people.values():
             person.opened = False
         meeting.sync_all()
-        said = phrase(_MODE_WORDS[mode])
+        said, meanings = phrase(_MODE_WORDS[mode]), self._meanings()
         for person in meeting.room:
             if person is by:
                 person.forget(Subject.MODE)  # of another host's key, and true no more
                 meeting.answer(person, said)
             else:
-                meeting.tell(person, Subject.MODE, said, *self._meaning(person))
+                meeting.tell(person, Subject.MODE, said, *meanings[self.why(person)])
 
-    def _meaning(self, person: Person) -> tuple[Phrase, ...]:
-        """Say what a mode means for one person: which key makes them heard."""
-        why = self.why(person)
+    def _meanings(self) -> dict[Unheard | None, tuple[Phrase, ...]]:
+        """Say what a mode means, once for all who are in the same case: they may be hundreds."""
+        return {why: self._meaning(why) for why in (None, *Unheard)}
+
+    def _meaning(self, why: Unheard | None) -> tuple[Phrase, ...]:
+        """Say what a mode means for somebody unheard for this reason: which key helps."""
         match why:
             case Unheard.OWN:
                 still = phrase(_K.STILL_MUTED)
@@ -149,13 +152,10 @@ class Microphones:
             meeting.answer(by, said)
         # What a guest hears of the mode holds this too; a host is told of each by itself.
         meeting.tell_hosts(Subject.MUTES, said, but=by)
+        hand, meanings = meeting.key(Command.HAND, _K.KEY_RAISE_HAND), self._meanings()
         for person in meeting.guests:
-            meeting.tell(person, Subject.MODE, said, *self._after_all(person, on=on))
-
-    def _after_all(self, person: Person, *, on: bool) -> tuple[Phrase, ...]:
-        if on:
-            return self._meeting.key(Command.HAND, _K.KEY_RAISE_HAND)
-        return self._meaning(person)
+            words = hand if on else meanings[self.why(person)]
+            meeting.tell(person, Subject.MODE, said, *words)
 
     def mute(self, person: Person, *, on: bool) -> None:
         """Set or lift the host's mute of one who is no host, and tell them."""
@@ -167,7 +167,9 @@ class Microphones:
         if on:
             meeting.tell(person, Subject.MODE, *self.reason(Unheard.HOST))
         else:
-            meeting.tell(person, Subject.MODE, phrase(_K.HOST_UNMUTED), *self._meaning(person))
+            meeting.tell(
+                person, Subject.MODE, phrase(_K.HOST_UNMUTED), *self._meaning(self.why(person))
+            )
 
     def lift(self) -> None:
         """Open the room again when no host is left who could: nobody stays stranded."""

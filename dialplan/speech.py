@@ -9,7 +9,7 @@ state whose end is a prompt's end.
 """
 
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import Final
 
 from dialplan.actions import Say, StopSay
@@ -22,7 +22,7 @@ SAY_TIMER: Final = "say"
 """First part of the guard timers' names; the second is the leg."""
 
 
-class Subject(Enum):
+class Subject(IntEnum):
     """What a message is about, the most important first."""
 
     FAREWELL = auto()
@@ -83,7 +83,7 @@ class Listener:
         """Take the message whose turn it is: the most important."""
         if not self._messages:
             return None
-        subject = min(self._messages, key=lambda each: each.value)
+        subject = min(self._messages)
         return subject, self._messages.pop(subject)
 
     def forget(self, *subjects: Subject) -> None:

@@ -60,6 +60,7 @@ class Meters:
         self._prompts = self._counter(
             "dialin_prompts_played", "Prompts that were begun, by language.", "language", LANGUAGES
         )
+        self._prompts_in: dict[str, Counter] = {}
         self._digits = self._counter(
             "dialin_digits", "Keys that callers pressed.", "method", get_args(DtmfMethod)
         )
@@ -125,7 +126,10 @@ class Meters:
 
     def prompt(self, language: str) -> None:
         """Count a prompt that begins."""
-        self._prompts.labels(language).inc()
+        # One key can begin hundreds, and to look the series up takes longer than to count.
+        if language not in self._prompts_in:
+            self._prompts_in[language] = self._prompts.labels(language)
+        self._prompts_in[language].inc()
 
     def attempt_refused(self, reason: str) -> None:
         """Count something that an answered caller was refused."""

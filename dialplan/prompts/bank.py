@@ -14,7 +14,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -45,6 +45,7 @@ TONE: Final = "tone"
 MUSIC: Final = "music"
 _FORMAT: Final = 1
 _SILENCE: Final = -1
+_MOST_KNOWN: Final = 1000
 
 Piece = tuple[int, int]
 """Start and length in samples of the bank; start -1 is a silence of that length."""
@@ -68,6 +69,10 @@ class Bank:
     index: dict[tuple[str, str], Piece]
     rate: int
     languages: tuple[str, ...]
+    _known: dict[tuple[str, tuple[Phrase, ...]], list[Piece]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Sentences that were said before: a conference of hundreds hears the same one."""
 
     def clips(
         self,
@@ -92,12 +97,22 @@ class Bank:
         spoken = closest_language(language)
         if spoken not in self.languages:
             spoken = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in self.languages else self.languages[0]
+        sentence = (spoken, tuple(phrases))
+        known = self._known.get(sentence)
+        if known is not None:
+            return known.copy()
         pieces: list[Piece] = []
-        for clip in render_all(spoken, phrases):
+        clips = render_all(spoken, phrases)
+        for clip in clips:
             if not clip.startswith(NAME):
                 pieces.append(self._piece(spoken, clip))
             elif names and (piece := names.get(int(clip.removeprefix(NAME)))) is not None:
                 pieces.append(piece)
+        # Where a name lies changes; it is nobody's business to keep it here, either.
+        if not any(clip.startswith(NAME) for clip in clips):
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[sentence] = pieces.copy()
         return pieces
 
     def tone(self, name: str) -> Piece:

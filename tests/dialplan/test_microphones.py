@@ -1,9 +1,11 @@
 """One's own mute, the host's mute and the mode: who is heard, and what each is told."""
 
-from dialplan.events import Steered
+from dialplan.actions import Place, Say
+from dialplan.events import LegDigit, Steered
 from dialplan.floor import Mode
 from dialplan.phrases import PhraseKey
-from tests.dialplan.driver import talking
+from dialplan.rules import ConferenceRules
+from tests.dialplan.driver import RoomDriver, talking
 
 K = PhraseKey
 MUTED = [K.MUTED, K.KEY_UNMUTE]
@@ -167,4 +169,24 @@ def test_an_administrator_turns_the_room_up_and_down_for_one_listener() -> None:
         assert room.keys_heard(guest) == [words]
         assert room.person(guest).volume_db == level
         assert room.volumes[guest] == level
+        room.hear_out()
+
+
+def test_a_mode_reaches_all_of_three_hundred_at_once() -> None:
+    """One key, one event: everybody is closed before anybody is told, and everybody is told."""
+    room = RoomDriver(ConferenceRules(capacity=300, chimes=False))
+    host, *guests = [room.enter("host" if not number else "guest") for number in range(300)]
+    room.hear_out()
+    for mode in (K.MODE_QUESTIONS, K.MODE_PRESENTATION, K.MODE_HOSTS_ONLY, K.MODE_CONVERSATION):
+        room.heard.clear()
+        room.press(host, "*")
+        done = room.send(LegDigit(room.clock.now, host, "7"))
+        places = [each for each in done if isinstance(each, Place)]
+        said = [index for index, each in enumerate(done) if isinstance(each, Say)]
+        changes = mode in {K.MODE_QUESTIONS, K.MODE_CONVERSATION}
+        assert [each.leg for each in places] == (guests if changes else [])
+        assert {each.speaks for each in places} <= {mode is K.MODE_CONVERSATION}
+        assert done[: len(places)] == places
+        assert len(said) == 300
+        assert all(room.heard[leg][0].key == mode for leg in (host, *guests))
         room.hear_out()
