@@ -13,6 +13,7 @@ from tests.bench import (
     draining,
     faults,
     guards,
+    keys,
     largest,
     legs,
     phones,
@@ -113,7 +114,16 @@ def _parser() -> argparse.ArgumentParser:
         "--minutes", type=_whole(1, 600), default=60, help="of conferences without echo (60)"
     )
     eleven.add_argument("--seed", type=_whole(0, 1_000_000), default=1, help="of all sounds (1)")
+    _keys(command("keys", keys))
     return parser
+
+
+def _keys(twelve: argparse.ArgumentParser) -> None:
+    twelve.add_argument("--legs", type=_whole(2, 2000), default=500, help="that talk (500)")
+    twelve.add_argument(
+        "--room", type=_whole(2, 1000), help="one conference of so many (of twenty each)"
+    )
+    twelve.add_argument("--times", type=_whole(1, 100), help="commands a conference (6, or 12)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,6 +160,9 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:  # noqa: C901 - one
             result = delay.measure(options.seconds)
         case "drain":
             result = draining.measure(options.calls)
+        case "keys":
+            times = options.times or (6 if options.room is None else 12)
+            result = keys.measure(options.legs, options.room, times)
         case "rtcp":
             result = rtcp.measure(options.seconds)
         case "soak":

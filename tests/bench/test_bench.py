@@ -14,14 +14,16 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from tests.bench import calls, draining, floor, largest, legs, phones, rtcp
+from tests.bench import calls, draining, floor, keys, largest, legs, phones, rtcp
 from tests.bench.__main__ import main
 from tests.bench.codings import CODINGS
-from tests.bench.programs import LoadProgram
+from tests.bench.programs import LoadError, LoadProgram
 from tests.bench.sounds import PERIOD, judge, period, speech
 from tests.support import g711
 
@@ -108,6 +110,7 @@ def programs_of(mark: str) -> set[str]:
         ("faults", ["--legs", "--rooms", "--kills", "--cases", "machine_stall_ms"]),
         ("soak", ["--minutes", "--legs", "memory_mb"]),
         ("drain", ["--calls", "back_in"]),
+        ("keys", ["--legs", "--room", "--times", "effect_ms"]),
     ],
 )
 def test_help_says_what_is_measured(lock: Path, command: str, options: list[str]) -> None:
@@ -122,7 +125,7 @@ def test_unknown_command_is_refused(lock: Path) -> None:
     result = bench(lock, "lags")
     assert result.returncode == 2
     assert (
-        "lags: legs, profile, calls, phones, talkoff, guards, quality, delay, faults, rtcp, soak or"
+        "lags: legs, profile, calls, phones, talkoff, guards, quality, delay, faults, rtcp, soak,"
         in result.stderr
     )
 
@@ -411,6 +414,86 @@ def test_a_drain_is_judged_by_who_is_cut_and_who_gets_back(brief: None) -> None:
     assert (found["calls"], found["cut"], found["other_started"]) == (3, 0, 0)
     assert found["back_in"]
     assert found["exit_code"] == found["drain_exit_code"] == 0
+
+
+def test_a_hosts_command_is_timed_at_each_of_the_others(brief: None) -> None:
+    """Mute all in a conference of four: each of three hears it, and what a host says."""
+    found = keys.measure(3, None, 1)
+    assert (found["legs"], found["hosts"], found["commands"]) == (3, 1, 1)
+    assert (found["measured"], found["missed"], found["unsettled"]) == (3, 0, 0)
+    assert 0 < found["effect_ms"]["p50"] <= found["effect_ms"]["p99"] < 1000
+    assert found["of_loud_ms"] == found["effect_ms"]
+    assert 0 < found["speech_ms"]["p50"] < 1000
+    assert found["generator"]["dropped"] == 0
+
+
+def test_effects_that_are_missing_or_could_not_be_seen_are_told() -> None:
+    """Neither counts for a time; and where nobody hears anything there is no result."""
+    rows = [(0, 40.0, 1), (0, 44.0, 1), (1, 60.0, 0), (1, -1.0, 0), (2, -2.0, 0)]
+    found = keys._judge(rows, [(0, 30.0, 0)])
+    assert (found["measured"], found["missed"], found["unsettled"]) == (3, 1, 1)
+    assert (found["effect_ms"]["max"], found["of_loud_ms"]["max"]) == (60.0, 44.0)
+    assert (found["commands"], found["command_ms"]["p50"]) == (2, 60.0)
+    assert found["speech_ms"]["p50"] == 30.0
+    with pytest.raises(LoadError, match="no command was heard"):
+        keys._judge([(0, -1.0, 1)], [])
+
+
+@pytest.mark.parametrize(
+    ("becomes", "changed"),
+    [("0", False), ("speech", True), ("louder", False), ("one voice less", False)],
+)
+def test_a_change_is_told_from_what_repeats(
+    tmp_path: Path,
+    becomes: str,
+    changed: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """The ear of the load, fed by a program of its own: what is none of its business is none."""
+    program = tmp_path / "ear"
+    source = tmp_path / "ear.c"
+    source.write_text(EAR, encoding="ascii")
+    load = Path(__file__).parent / "load"
+    subprocess.run(["gcc", "-std=gnu11", f"-I{load}", "-o", program, source], check=True)
+    room = speech(20, 8000).astype(np.int32)
+    now = {
+        "0": room.sum(axis=0),
+        "speech": speech(1, 8000, seed=9)[0],
+        "louder": room.sum(axis=0) * 1.2,
+        "one voice less": room[1:].sum(axis=0),
+    }[becomes]
+    before = g711.encode(_fitting(room.sum(axis=0)), g711.PCMU)
+    after = g711.encode(_fitting(now), g711.PCMU)
+    told = subprocess.run(
+        [program], input=before * 3 + after, capture_output=True, check=True, timeout=10
+    ).stdout
+    assert told == (b"1 3000000\n" if changed else b"1 0\n")
+
+
+EAR = """
+#include "ear.h"
+#include <stdlib.h>
+static struct ear ear;
+int main(void) {
+    static int16_t expand[256];
+    uint8_t octets[FRAME];
+    int could = 0;
+    for (int code = 0; code < 256; code++) {
+        int u = ~code & 255, value = ((((u & 15) << 3) + 132) << ((u & 112) >> 4)) - 132;
+        expand[code] = (int16_t)(u & 128 ? -value : value);
+    }
+    for (int k = 0; fread(octets, FRAME, 1, stdin) == 1; k++) {
+        if (k == 3 * PERIOD - 1) could = ear_wait(&ear);
+        ear_take(&ear, (uint16_t)(65500 + k), octets, expand, k * 20000L);
+    }
+    printf("%d %ld\\n", could, (long)ear.at);
+    return 0;
+}
+"""
+
+
+def _fitting(samples: np.ndarray[tuple[int, ...], np.dtype[Any]]) -> npt.NDArray[np.int16]:
+    """Return samples a quarter as loud, as int16."""
+    return np.clip(samples / 4, -32768, 32767).astype(np.int16)
 
 
 @pytest.mark.skipif(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.programs import LoadProgram, cpu_seconds, raise_file_limit
-from tests.support.bridge_under_test import BridgeUnderTest
+from tests.support.bridge_under_test import BridgeUnderTest, Room
 
 __all__ = ["HOST", "Load", "WholeBridge", "call_arguments", "start_calls", "whole_bridge"]
 
@@ -23,11 +23,13 @@ class WholeBridge:
     Args:
         bridge: the bridge, started.
         pins: file of guest PINs, one conference a line.
+        rooms: the conferences.
     """
 
-    def __init__(self, bridge: BridgeUnderTest, pins: Path) -> None:
+    def __init__(self, bridge: BridgeUnderTest, pins: Path, rooms: list[Room]) -> None:
         self.bridge = bridge
         self.pins = pins
+        self.rooms = rooms
         self.pids = bridge.processes()
 
     def status(self) -> dict[str, Any]:
@@ -52,11 +54,12 @@ class WholeBridge:
 
 
 @contextlib.contextmanager
-def whole_bridge(callers: int, **settings: str) -> Iterator[WholeBridge]:
+def whole_bridge(callers: int, people: int = PEOPLE, /, **settings: str) -> Iterator[WholeBridge]:
     """Start a bridge in a temporary folder, with room for so many callers; stop it afterwards.
 
     Args:
         callers: at once.
+        people: in a conference, at most.
         settings: by their environment variables without `DIALIN_`.
     """
     raise_file_limit(6 * callers + 4096)
@@ -67,11 +70,12 @@ def whole_bridge(callers: int, **settings: str) -> Iterator[WholeBridge]:
         try:
             bridge.dialin("number", "add", bridge.number, "--language", "en")
             # Over the socket that the command line speaks to: a process each would take a minute.
-            rooms = [bridge.room() for _ in range(-(-callers // PEOPLE))]
+            capacity = max(100, people + people // 5)
+            rooms = [bridge.room(capacity=capacity) for _ in range(-(-callers // people))]
             pins = Path(name) / "pins"
             pins.touch(mode=0o600)
             pins.write_text("\n".join(room.guest_pin for room in rooms), encoding="ascii")
-            yield WholeBridge(bridge, pins)
+            yield WholeBridge(bridge, pins, rooms)
             bridge.stop(timeout=60.0)
             bridge.judge_log()
         finally:

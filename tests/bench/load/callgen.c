@@ -7,14 +7,26 @@
  * key to the first sound after it (the bridge is silent while a PIN is keyed and looked up).
  *
  * usage: callgen BRIDGE_IP PORT NUMBER PINS CALLS RATE STAY_MS LOCAL_IP TRANSPORT FIRST
+ *                [ROOMS SOUND]
  *   PINS       file with one PIN a line; call i keys line i modulo their number
  *   STAY_MS    from INVITE to BYE; 0: until standard input ends
  *   TRANSPORT  udp or tcp
  *   FIRST      number of the first call: callers' numbers count on from there
+ *   ROOMS      the first so many calls are hosts who say nothing, call i is in the room of host i
+ *              modulo ROOMS; 0: none of this
+ *   SOUND      file of PCMU: what the others say, PERIOD packets each, in turn
  *
  * With STAY_MS 0 a line {"settled": n} comes when every call has failed, or has heard something
  * after its PIN or waited for it in vain; a line "mark" on standard input answers with the counters
- * so far.  At the end it prints the counters and a row per call:
+ * so far, and a line "press TIMES KEYS" lets each host press KEYS so many times, as
+ * soon as what the others of the room hear is as it was a second ago (ear.h says what a change is),
+ * and waits until it has changed for all of them.  KEYS may be "!": the host says something.  The
+ * answer has a row per listener:
+ *   [press, effect_ms, loud]
+ * from the last key's first packet to the first changed one, -1 where none came within a second and
+ * -2 where no change could have been seen; loud is 1 where the room was not silent before.
+ *
+ * At the end it prints the counters and a row per call:
  *   [number, answer_ms, last_key, heard_ms, status, over]
  * times that were not reached are -1; last_key is the wall clock [us]; status is the SIP status of a
  * refusal, 1 for an answer without usable SDP, 0 otherwise; over is 1 where the call ended as this
@@ -23,7 +35,7 @@
  * SIP is read by plain string search: the bridge under test is the only peer, and a message it
  * garbles shows as a lost call.
  */
-#include "load.h"
+#include "ear.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -40,6 +52,10 @@ enum state { UNUSED, CONNECTING, INVITED, UP, BYE_SENT, DONE, FAILED };
 #define LOUD_SAMPLES 4
 #define LATE_US 10000
 #define TEXT 8192
+#define ROOM_PAUSE_US 2000000 /* at most so long a host waits for no reason: hosts do not agree */
+#define ROOM_PATIENCE_US 15000000 /* for all to be steady; who is not then is left out */
+#define EFFECT_US 1000000    /* a change that has not come by then is missing */
+#define SAID 25 /* packets of what a host says */
 
 struct call {
     enum state state;
@@ -50,6 +66,15 @@ struct call {
     int event_type, key, step, filled, longest_us;
     char tag[64], contact[160], pin[24];
     char *stream; /* over TCP: what has come of a message */
+    struct ear *ear; /* of who is in a room */
+    const uint8_t *words;
+    int spoken, says; /* packets of its sound so far; packets that a silent host still says */
+};
+
+/* A room whose host presses keys. */
+struct room {
+    int busy, left, press; /* under way; still to be pressed; which press of all it is */
+    int64_t pressed, ready; /* the last key's first packet; when the next may be pressed */
 };
 
 /* epoll tells what is ready by the address of one of these two. */
@@ -65,9 +90,14 @@ static const char *bridge_ip, *local_ip, *dialled;
 static struct sockaddr_in bridge;
 static int16_t expand[256];
 static uint8_t sound[8][FRAME];
+static uint8_t (*words)[FRAME]; /* what is said in rooms: PERIOD packets after PERIOD packets */
+static int voices;
 static long sent, send_errors, refused, late, retransmits, closed, dropped, hung_up;
 static int64_t latest_us;
 static unsigned run_id;
+static struct room *rooms;
+static int room_count, pressing, presses, told;
+static char keys_pressed[24];
 
 /* Area codes with numbers for fiction, 555-0100 to 555-0199: nobody is called by mistake. */
 static const int areas[] = {202, 203, 205, 206, 207, 208, 209, 210, 212, 213,
@@ -335,10 +365,81 @@ static void rtp_in(struct call *c) {
         }
         c->expect = (uint16_t)(sequence + 1);
         c->last_in = now;
+        if (c->ear && (packet[1] & 127) == 0 && n == PACKET)
+            ear_take(c->ear, sequence, packet + HEADER, expand, now);
         if (!c->last_key || c->heard || (packet[1] & 127) != 0) continue;
         int loud = 0;
         for (int k = HEADER; k < n; k++) loud += abs(expand[packet[k]]) > LOUD;
         if (loud >= LOUD_SAMPLES) c->heard = now;
+    }
+}
+
+static void counters(int live, int peak, int64_t begun);
+
+/* The command of a room's host is complete: wait for what the others hear of it. */
+static void await(struct call *host) {
+    if (host - calls >= room_count || !rooms[host - calls].busy) return;
+    rooms[host - calls].pressed = now_us();
+    for (long i = host - calls + room_count; i < total; i += room_count)
+        if (calls[i].state == UP) ear_wait(calls[i].ear);
+}
+
+/* Whether a change could be seen by all who are in a room, who wait for none. */
+static int steady(int room) {
+    for (int i = room + room_count; i < total; i += room_count)
+        if (calls[i].state == UP && calls[i].ear->steady < STEADY) return 0;
+    return 1;
+}
+
+/* Tell what came of a room's command, once it is known; answers whether it is. */
+static int effect(int room, int64_t now) {
+    struct room *r = &rooms[room];
+    if (!r->pressed) return 0;
+    for (int i = room + room_count; i < total; i += room_count)
+        if (calls[i].state == UP && calls[i].ear->waiting && now - r->pressed < EFFECT_US) return 0;
+    for (int i = room + room_count; i < total; i += room_count) {
+        struct ear *ear = calls[i].ear;
+        double ms = ear->at ? (double)(ear->at - r->pressed) / 1e3 : ear->waiting ? -1 : -2;
+        if (calls[i].state != UP) continue;
+        printf("%s[%d,%.2f,%d]", told++ ? "," : "", r->press, ms, ear->loud);
+        ear->waiting = 0, ear->at = ear->candidate = 0;
+    }
+    return 1;
+}
+
+/* Let hosts press keys, each when the room is ready for it. */
+static void go_on(int64_t now) {
+    int busy = 0;
+    for (int i = 0; i < room_count; i++) {
+        struct room *r = &rooms[i];
+        if (r->busy && effect(i, now)) r->busy = 0, r->ready = now + rand() % ROOM_PAUSE_US;
+        if (!r->busy && r->left && now >= r->ready && calls[i].state == UP &&
+            (steady(i) || now - r->ready > ROOM_PATIENCE_US)) {
+            *r = (struct room){.busy = 1, .left = r->left - 1, .press = presses++};
+            if (*keys_pressed == '!') {
+                calls[i].says = SAID;
+            } else {
+                snprintf(calls[i].pin, sizeof calls[i].pin, "%s", keys_pressed);
+                calls[i].key = calls[i].step = 0;
+            }
+        }
+        busy += r->busy + r->left;
+    }
+    if (!busy) {
+        pressing = 0;
+        printf("]}\n"), fflush(stdout);
+    }
+}
+
+static void take_line(const char *line, int live, int peak, int64_t begun) {
+    int times;
+    if (*line == 'm') {
+        counters(live, peak, begun), printf("}\n"), fflush(stdout);
+    } else if (sscanf(line, "press %d %20[0-9*#!]", &times, keys_pressed) == 2) {
+        pressing = 1, presses = told = 0;
+        for (int i = 0; i < room_count; i++)
+            rooms[i] = (struct room){.left = times, .ready = now_us() + rand() % ROOM_PAUSE_US};
+        printf("{\"rows\": [");
     }
 }
 
@@ -358,6 +459,7 @@ static void rtp_out(struct call *c, int64_t now) {
                 clock_gettime(CLOCK_REALTIME, &wall);
                 c->last_key = now_us();
                 c->last_key_wall = (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000;
+                await(c);
             }
         }
         type = c->event_type, timestamp = c->event_timestamp, size = HEADER + 4;
@@ -366,6 +468,13 @@ static void rtp_out(struct call *c, int64_t now) {
         packet[HEADER + 1] = (uint8_t)((end ? 0x80 : 0) | 10);
         packet[HEADER + 2] = (uint8_t)(duration >> 8);
         packet[HEADER + 3] = (uint8_t)duration;
+    } else if (c->says) {
+        if (c->says-- == SAID) await(c);
+        memcpy(packet + HEADER, words[(c->spoken++) % PERIOD], FRAME);
+    } else if (c->words) {
+        memcpy(packet + HEADER, c->words + c->spoken++ % PERIOD * FRAME, FRAME);
+    } else if (c->ear) {
+        memset(packet + HEADER, 0xff, FRAME);
     } else {
         memcpy(packet + HEADER, sound[c->number & 7], FRAME);
     }
@@ -382,6 +491,11 @@ static void start(struct call *c, int first, char pins[][24], int pin_count) {
     c->number = first + (int)index;
     c->sip = -1;
     snprintf(c->pin, sizeof c->pin, "%s", pins[index % pin_count]);
+    if (room_count) {
+        c->ear = calloc(1, sizeof *c->ear);
+        if (!c->ear) die("memory");
+        if (index >= room_count) c->words = words[index % voices * PERIOD];
+    }
     c->ssrc = (uint32_t)index * 2654435761u + run_id;
     c->sequence = (uint16_t)(index * 31);
     c->timestamp = (uint32_t)index * 7777u;
@@ -488,6 +602,20 @@ static int read_pins(const char *path, char pins[][24], int most) {
     return n;
 }
 
+static void read_words(const char *path) {
+    FILE *file = fopen(path, "r");
+    if (!file || fseek(file, 0, SEEK_END)) die(path);
+    long size = ftell(file);
+    voices = (int)(size / FRAME / PERIOD);
+    words = malloc((size_t)size);
+    rewind(file);
+    errno = 0;
+    if (!voices || !words || fread(words, FRAME, (size_t)(voices * PERIOD), file) !=
+                                 (size_t)(voices * PERIOD))
+        die("no sound in the file");
+    fclose(file);
+}
+
 static void prepare_sound(void) {
     for (int code = 0; code < 256; code++) expand[code] = (int16_t)mulaw(code);
     for (int kind = 0; kind < 8; kind++)
@@ -501,9 +629,9 @@ static void prepare_sound(void) {
 int main(int arguments, char **argument) {
     static char pins[10000][24];
     begin("callgen");
-    if (arguments != 11) {
+    if (arguments != 11 && arguments != 13) {
         fprintf(stderr, "usage: callgen BRIDGE_IP PORT NUMBER PINS CALLS RATE STAY_MS LOCAL_IP "
-                        "udp|tcp FIRST\n");
+                        "udp|tcp FIRST [ROOMS SOUND]\n");
         return 2;
     }
     bridge_ip = argument[1];
@@ -517,6 +645,12 @@ int main(int arguments, char **argument) {
     over_tcp = !strcmp(argument[9], "tcp");
     int first = number_of(argument[10], 0, 100000);
     prepare_sound();
+    if (arguments == 13) {
+        room_count = number_of(argument[11], 1, total);
+        read_words(argument[12]);
+        rooms = calloc((size_t)room_count, sizeof *rooms);
+        if (!rooms) die("memory");
+    }
     run_id = ((unsigned)now_us() ^ (unsigned)getpid() << 16) | 1;
     calls = calloc((size_t)total, sizeof *calls);
     watches = calloc((size_t)total * 2, sizeof *watches);
@@ -529,7 +663,7 @@ int main(int arguments, char **argument) {
     if (epoll_ctl(poll_fd, EPOLL_CTL_ADD, sip_socket, &event)) die("epoll");
     setpriority(PRIO_PROCESS, 0, -10); /* where allowed: its own lateness is not the bridge's */
     if (own && fcntl(0, F_SETFL, O_NONBLOCK)) die("standard input");
-    int64_t begun = now_us(), next = begun, next_check = begun;
+    int64_t begun = now_us(), next = begun, next_check = begun, next_rooms = begun;
     int started = 0, live = 0, peak = 0, over = 0;
     while (!over) {
         int64_t now = now_us();
@@ -555,9 +689,8 @@ int main(int arguments, char **argument) {
                 printf("{\"settled\": %d}\n", live), fflush(stdout);
                 told = 1;
             }
-            ssize_t n = holding ? read(0, line, sizeof line) : -1;
-            for (ssize_t i = 0; i < n; i++)
-                if (line[i] == 'm') counters(live, peak, begun), printf("}\n"), fflush(stdout);
+            ssize_t n = holding ? read(0, line, sizeof line - 1) : -1;
+            if (n > 0) line[n] = 0, take_line(line, live, peak, begun);
             if (!n) { /* hang up as they came, not all in one moment */
                 holding = 0, stay_ms = 1;
                 for (int i = 0; i < total; i++)
@@ -565,6 +698,7 @@ int main(int arguments, char **argument) {
             }
         }
         if (holding) over = 0;
+        if (pressing && now >= next_rooms) next_rooms = now + TICK_US, go_on(now);
         struct epoll_event ready[256];
         int64_t wait = next - now_us();
         int n = epoll_wait(poll_fd, ready, 256, wait > 0 ? (int)((wait + 999) / 1000) : 0);
