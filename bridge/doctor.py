@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bridge.addresses import outward_address
 from bridge.media.ports import SHARED_BUFFER
+from bridge.mqtt import credentials
+from bridge.mqtt.probe import probe
 from bridge.sip.errors import SipError
 from bridge.sip.layout import build_report
 
@@ -94,6 +96,7 @@ def examine(settings: Settings, live: dict[str, Any] | None = None) -> list[Find
         *_realtime(),
         *_clock(),
         *_disk(settings),
+        *_broker(settings, live),
     ]
 
 
@@ -509,3 +512,57 @@ def _read(path: str) -> str:
         return Path(path).read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+_BROKER_ADVICE: Final = {
+    "unreachable": "Is it running, and mqtt.host and mqtt.port right? See firewalls in between.",
+    "tls": "mqtt.ca_file names who signed its certificate, which has to be good for mqtt.host;"
+    " mqtt.certificate_file is ours where it asks for one. Without TLS only by mqtt.tls = false.",
+    "login": "See mqtt.user and mqtt.password_file, and what the broker knows of them.",
+    "files": "",
+    "no_answer": "Something listens there and does not answer: is it the broker's port, with TLS"
+    " where mqtt.tls says so?",
+    "refused": "It takes MQTT 5, under the name dialin-NODE. Its own log says why it refused.",
+    "lost": "Its own log says why. Another bridge of the same mqtt.node would throw this one out.",
+}
+
+
+def _broker(settings: Settings, live: dict[str, Any] | None) -> Iterator[Finding]:
+    """Look for the broker that events go to."""
+    mqtt = settings.mqtt
+    if not mqtt.host:
+        return
+    where = f"{mqtt.host}:{credentials.port(mqtt)}"
+    now = live["mqtt"] if live is not None else None
+    if now is not None and now["dropped"]:
+        yield Finding(
+            "broker",
+            "warning",
+            f"{now['dropped']} events were dropped since the bridge started: it was away for long",
+            "Widen mqtt.buffer for long interruptions.",
+        )
+    if now is not None and now["state"] == "connected":
+        yield Finding("broker", "ok", f"connected to {where}, {now['published']} published")
+    else:
+        found = probe(mqtt)
+        said = f" ({found.detail})" if found.detail else ""
+        if found.problem is not None:
+            words = found.problem.replace("_", " ")
+            advice = _BROKER_ADVICE[found.problem]
+            yield Finding("broker", "fault", f"{where}: {words}{said}", advice)
+        else:
+            yield Finding("broker", "ok", f"{where} lets us in")
+    if not mqtt.tls and not _is_loopback(mqtt.host):
+        yield Finding(
+            "broker",
+            "warning",
+            f"{where} is spoken to without TLS: password and events can be read on the way",
+            "Set mqtt.tls = true.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

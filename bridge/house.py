@@ -26,6 +26,7 @@ from bridge.directory import Directory
 from bridge.errors import StartError
 from bridge.media.messages import Configure
 from bridge.monitoring.listener import Monitor
+from bridge.mqtt.service import Mqtt
 from bridge.operations import CHANGING, OPERATIONS
 from bridge.port_sharing import PortSharing
 from bridge.records import Records
@@ -180,6 +181,11 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         )
         await admin.start()
         stack.push_async_callback(admin.stop)
+
+        if settings.mqtt.host:
+            bridge.mqtt = Mqtt(bridge, LIVE_OPERATIONS)
+            bridge.mqtt.start()
+            stack.push_async_callback(bridge.mqtt.stop)
 
         bridge.metrics_port = monitor.port
         monitor.bridge = bridge

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from bridge.events.messages import State
     from bridge.media.messages import Event as MediaEvent
     from bridge.media.ports import MediaPair
+    from bridge.mqtt.service import Mqtt
     from bridge.port_sharing import SharedPlace
     from bridge.records import Records
     from bridge.sip.endpoint import SipEndpoint
@@ -106,6 +107,7 @@ class Bridge:
     traces: Traces
     on_code_used: Callable[[int], None]
     metrics_port: int = 0
+    mqtt: Mqtt | None = None
 
     def __init__(
         self,

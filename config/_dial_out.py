@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,23 +17,6 @@ _RATE = r"[0-9]{0,15}=[0-9]{1,5}(\.[0-9]{1,4})?"
 
 def _setting(kind: Kind[T], default: T, about: str) -> T:
     return field(default=default, metadata={"kind": kind, "about": about})
-
-
-def _words(allowed: str, pattern: str) -> Kind[tuple[str, ...]]:
-    """Return the kind of a list of words of one form, without repeats."""
-
-    def accept(value: object) -> tuple[str, ...]:
-        if not isinstance(value, list) or len(set(map(str, value))) != len(value):
-            raise ValueError
-        words = tuple(str(word) for word in value)
-        if not all(re.fullmatch(pattern, word) for word in words):
-            raise ValueError
-        return words
-
-    def read(value: str) -> list[str]:
-        return [word.strip() for word in value.split(",") if word.strip()]
-
-    return Kind(allowed, accept, read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +41,12 @@ class DialOutSettings:
         "say it in P-Asserted-Identity too, where the trunk wants it",
     )
     countries: tuple[str, ...] = _setting(
-        _words('a list of countries, as ["SE", "NO"]', "[A-Z]{2}"),
+        kinds.words('a list of countries, as ["SE", "NO"]', "[A-Z]{2}"),
         (),
         "countries that may be called",
     )
     rates: tuple[str, ...] = _setting(
-        _words(
+        kinds.words(
             'a list of prefix=price, as ["46=0.02", "4670=0.15"]',
             r"[0-9]{0,15}=[0-9]{1,5}(\.[0-9]{1,4})?",
         ),

@@ -34,6 +34,8 @@ __all__ = [
     "path",
     "port_range",
     "text",
+    "word",
+    "words",
 ]
 
 T = TypeVar("T")
@@ -178,6 +180,34 @@ def choices(*words: str) -> Kind[tuple[str, ...]]:
         return [word.strip() for word in value.split(",")]
 
     return Kind("a list of " + ", ".join(f'"{word}"' for word in words), accept, read)
+
+
+def words(allowed: str, pattern: str) -> Kind[tuple[str, ...]]:
+    """Return the kind of a list of words of one form, without repeats; it may be empty."""
+
+    def accept(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or len(set(map(str, value))) != len(value):
+            raise ValueError
+        found = tuple(str(word) for word in value)
+        if not all(re.fullmatch(pattern, word) for word in found):
+            raise ValueError
+        return found
+
+    def read(value: str) -> list[str]:
+        return [word.strip() for word in value.split(",") if word.strip()]
+
+    return Kind(allowed, accept, read)
+
+
+def word(allowed: str, pattern: str) -> Kind[str]:
+    """Return the kind of one word of one form."""
+
+    def accept(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError
+        return value
+
+    return Kind(allowed, accept)
 
 
 def address() -> Kind[str]:

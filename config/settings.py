@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, cast
 from config import _kinds as kinds
 from config._dial_out import DialOutSettings
 from config._kinds import Kind, PortRange
+from config._mqtt import MQTT_COMMANDS, MqttSettings
 from config._sections import (
     LANGUAGES,
     AdminSettings,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LANGUAGES",
+    "MQTT_COMMANDS",
     "AdminSettings",
     "DialOutSettings",
     "EntrySettings",
@@ -62,6 +64,7 @@ __all__ = [
     "LogSettings",
     "MediaSettings",
     "MetricsSettings",
+    "MqttSettings",
     "PortRange",
     "PrivacySettings",
     "RecordSettings",
@@ -99,6 +102,7 @@ class Settings:
     admin: AdminSettings = field(default_factory=AdminSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     dial_out: DialOutSettings = field(default_factory=DialOutSettings)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
     keys: KeySettings = field(default_factory=KeySettings)
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
@@ -306,15 +310,13 @@ class _Reader:
 
     def read_environment(self, environ: Mapping[str, str], folder: Path) -> None:
         known = {_variable(name): name for name in _declared()}
-        # What is said elsewhere about the master key decides which variable holds it.
-        key_variable = environ.get("DIALIN_PRIVACY__MASTER_KEY_ENV") or self.values.get(
-            "privacy.master_key_env", PrivacySettings().master_key_env
-        )
+        # What is said elsewhere about secrets decides which variables hold them.
+        secrets = {
+            environ.get(_variable(name)) or self._get(name)
+            for name in ("privacy.master_key_env", "mqtt.password_env")
+        }
         for variable in sorted(environ):
-            if not variable.startswith(ENVIRONMENT_PREFIX) or variable in {
-                FILE_VARIABLE,
-                key_variable,
-            }:
+            if not variable.startswith(ENVIRONMENT_PREFIX) or variable in {FILE_VARIABLE, *secrets}:
                 continue
             name = known.get(variable)
             if name is None:
@@ -360,6 +362,16 @@ class _Reader:
             self.faults.append(
                 Fault(where, "privacy.master_key", f'"env" needs the variable {variable}, not set')
             )
+        for name, other in (
+            ("mqtt.certificate_file", "mqtt.key_file"),
+            ("mqtt.key_file", "mqtt.certificate_file"),
+        ):
+            if self._get(name) is not None and self._get(other) is None:
+                self.faults.append(Fault(self.origins.get(name, ""), name, f"needs {other} too"))
+        if "dial" in self._get("mqtt.commands") and self._get("mqtt.dial_key_file") is None:
+            name = "mqtt.commands"
+            what = '"dial" needs mqtt.dial_key_file: numbers are not sent as they are'
+            self.faults.append(Fault(self.origins.get(name, "defaults"), name, what))
         given: dict[str, str] = {}
         mine = [name for name in _declared() if name.startswith("keys.")]
         # Those that the file moves last: it is their line that has to change.

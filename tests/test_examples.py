@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 import uuid
@@ -111,6 +112,11 @@ def test_example_works(
         given[given.index("--data") + 1] = str(tmp_path / "elsewhere")
     if command[0] == ("doctor",):
         office.environment["DIALIN_SIP__PORT"] = "0"
+    if command[0] == ("mqtt", "seal"):
+        key = tmp_path / "dial.key"
+        key.write_text(base64.b64encode(bytes(32)).decode())
+        key.chmod(0o600)
+        office.environment["DIALIN_MQTT__DIAL_KEY_FILE"] = str(key)
     said = office.dialin(*given, stdin=ANSWERS.removeprefix("y\n") if "trunk" in given else ANSWERS)
     if command[0] in NEED_A_BRIDGE:
         assert said.code == 1

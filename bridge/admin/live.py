@@ -72,6 +72,7 @@ async def status(bridge: Bridge) -> dict[str, Any]:
         },
         "media": media,
         "records": bridge.records.status(),
+        "mqtt": bridge.mqtt.status() if bridge.mqtt is not None else None,
         "health": {
             "ready": not (reasons := unready(bridge)),
             "reasons": reasons,

@@ -18,6 +18,7 @@ from dialplan.floor import Mode, Where
 
 if TYPE_CHECKING:
     from bridge.conferences import RunningConference
+    from bridge.dialling import AskedBy
     from bridge.server import Bridge
     from dialplan.people import PersonView
 
@@ -142,30 +143,41 @@ async def conference_end(bridge: Bridge, conference: str) -> dict[str, Any]:
     return {"conference": running.entry.name, "people": people}
 
 
-async def conference_dial(bridge: Bridge, conference: str, number: str) -> dict[str, Any]:
+async def conference_dial(
+    bridge: Bridge, conference: str, number: str, by: AskedBy = "administrator"
+) -> dict[str, Any]:
     """Call somebody into a running conference, and say what came of it.
 
     Args:
         bridge: the running bridge.
         conference: its name or id.
         number: with its country code.
+        by: who wants it, for the log.
 
     Raises:
         AdminError: it does not run, or the number may not be called.
     """
     running = find_running(bridge, conference)
-    call = bridge.dialling.dial_out(running.entry.id, number, "administrator")
+    call = bridge.dialling.dial_out(running.entry.id, number, by)
     if isinstance(call, DialRefusal):
         raise AdminError(call.message, "`dialin config keys` lists the settings of [dial_out].")
     outcome = await asyncio.shield(call.outcome)
     return {"conference": running.entry.name, "outcome": outcome}
 
 
-def find_running(bridge: Bridge, conference: str) -> RunningConference:
-    """Find a running conference by name or id; the name first, for one that is a number."""
+def find_running(bridge: Bridge, conference: str | int) -> RunningConference:
+    """Find a running conference by name or id.
+
+    Args:
+        bridge: the house.
+        conference: its name, or its id in digits, the name first; a number is always the id.
+
+    Raises:
+        AdminError: it does not run.
+    """
     running = list(bridge.conferences.values())
     found = [each for each in running if each.entry.name == conference]
-    found = found or [each for each in running if str(each.entry.id) == conference]
+    found = found or [each for each in running if str(each.entry.id) == str(conference)]
     if not found:
         raise AdminError(
             f"no conference {conference!r} is running", "`dialin status` shows those that do."

@@ -50,6 +50,7 @@ def status(administration: Administration[Any], /, *, as_json: bool) -> None:
             "records go to": now["records"]["writing_to"],
             "TCP connections": f"{tcp['connections']} of {tcp['limit']}",
             "metrics": now["health"]["metrics"] or "not served",
+            "broker": _broker(now["mqtt"]),
         }
     )
     columns = [
@@ -107,6 +108,16 @@ def _new_calls(now: dict[str, Any]) -> str:
         limit = "" if left is None else f", which ends in {left} s"
         return f"for conferences that run only: the bridge drains{limit}"
     return f"taken up to {media['tick_share_limit']:.0%} of a tick"
+
+
+def _broker(mqtt: dict[str, Any] | None) -> str:
+    """Say in a line how the broker is."""
+    if mqtt is None:
+        return "none"
+    words = f"{mqtt['broker']} {mqtt['state']}"
+    if mqtt["problem"] is not None:
+        words += f" ({mqtt['problem'].replace('_', ' ')})"
+    return f"{words}, {mqtt['buffered']} wait, {mqtt['dropped']} dropped"
 
 
 def _ready(reasons: list[str]) -> str:

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from bridge.admission import REASONS
 from bridge.monitoring.health import unready
+from bridge.mqtt.commands import RESULTS
 from bridge.sip.messages import RegistrationState
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def readings(bridge: Bridge) -> Iterator[Metric]:
     yield from _sip(bridge)
     yield from _records(bridge)
     yield from _guesses(bridge)
+    yield from _mqtt(bridge)
 
 
 def _calls(bridge: Bridge) -> Iterator[Metric]:
@@ -245,6 +247,43 @@ def _guesses(bridge: Bridge) -> Iterator[Metric]:
         "dialin_guess_limits_remembered",
         "Callers, numbers and trunks whose wrong or good PINs are remembered.",
         {"": bridge.guesses.remembered},
+    )
+
+
+def _mqtt(bridge: Bridge) -> Iterator[Metric]:
+    mqtt = bridge.mqtt
+    outbox = mqtt.outbox if mqtt is not None else None
+    connected = mqtt is not None and mqtt.connection.state == "connected"
+    counts = mqtt.commands.counts if mqtt is not None else {}
+    yield _gauge(
+        "dialin_mqtt_enabled", "Whether events are to go to a broker.", {"": mqtt is not None}
+    )
+    yield _gauge("dialin_mqtt_connected", "Whether they do.", {"": connected})
+    yield _gauge(
+        "dialin_mqtt_buffered",
+        "Events that wait for the broker.",
+        {"": outbox.waiting if outbox is not None else 0},
+    )
+    yield _counter(
+        "dialin_mqtt_dropped",
+        "Events lost because too many waited.",
+        {"": outbox.dropped if outbox is not None else 0},
+    )
+    yield _counter(
+        "dialin_mqtt_published",
+        "Messages that the broker has taken.",
+        {"": outbox.published if outbox is not None else 0},
+    )
+    yield _counter(
+        "dialin_mqtt_connections",
+        "Connections that were made.",
+        {"": mqtt.connection.connections if mqtt is not None else 0},
+    )
+    yield _counter(
+        "dialin_mqtt_commands",
+        "Commands that came, by what became of them.",
+        {result: counts.get(result, 0) for result in RESULTS},
+        "outcome",
     )
 
 

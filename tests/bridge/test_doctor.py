@@ -10,7 +10,16 @@ import pytest
 
 from bridge import doctor
 from bridge.doctor import Finding, examine
-from config.settings import LimitSettings, MediaSettings, PortRange, Settings, SipSettings
+from bridge.mqtt import probe
+from config.settings import (
+    LimitSettings,
+    MediaSettings,
+    MqttSettings,
+    PortRange,
+    Settings,
+    SipSettings,
+)
+from tests.support.broker import PASSWORDS, Authority, Broker, SilentBroker
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +33,7 @@ LIVE: dict[str, Any] = {
     "conferences": 1,
     "media": {"replaced": 0, "lost_by_bridge": 0},
     "records": {"writing_to": "database", "waiting": 0, "written": 9, "dropped": 0, "failed": 0},
+    "mqtt": None,
     "registrations": [],
     "sip": {
         "port": 5060,
@@ -192,3 +202,65 @@ def test_the_right_to_real_time_comes_by_limit_or_by_capability(
     monkeypatch.setattr("resource.getrlimit", lambda _which: (limit, limit))
     (found,) = doctor._realtime()
     assert found.verdict == verdict
+
+
+def test_a_broker_is_asked_step_by_step(tmp_path: Path) -> None:
+    """Way, TLS, login, files: each with its own word and advice; one that is fine is fine."""
+    stranger = Authority(tmp_path, "stranger")
+    with Broker(tmp_path / "broker") as broker, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        password = tmp_path / "password"
+        password.write_text(PASSWORDS["bridge"])
+        password.chmod(0o600)
+        good: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": broker.port,
+            "ca_file": broker.authority.file,
+            "user": "bridge",
+            "password_file": password,
+        }
+
+        def judged(**changes: Any) -> Finding:  # noqa: ANN401 - of the settings
+            mqtt = MqttSettings(**{**good, **changes})
+            (finding,) = found(Settings(data_dir=tmp_path, mqtt=mqtt), "broker")
+            return finding
+
+        assert judged().verdict == "ok"
+        for changes, words in (
+            ({"port": nobody.getsockname()[1]}, "unreachable"),
+            ({"ca_file": stranger.file}, "tls"),
+            ({"host": "localhost"}, "tls"),
+            ({"user": "stranger"}, "login"),
+            ({"ca_file": tmp_path / "gone"}, "mqtt.ca_file"),
+        ):
+            finding = judged(**changes)
+            assert (finding.verdict, words in finding.text) == ("fault", True), finding
+            assert PASSWORDS["bridge"] not in finding.text + finding.advice
+        password.chmod(0o644)
+        assert "chmod 600" in judged().text
+
+
+def test_a_broker_that_never_answers_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With TLS and without; without it on the way to another machine is warned of."""
+    monkeypatch.setattr(probe, "TIMEOUT_S", 0.2)
+    with SilentBroker() as silent:
+        for tls in (True, False):
+            mqtt = MqttSettings(host="127.0.0.1", port=silent.port, tls=tls)
+            (finding,) = found(Settings(data_dir=tmp_path, mqtt=mqtt), "broker")
+            assert (finding.verdict, "no answer" in finding.text) == ("fault", True)
+    monkeypatch.setattr(doctor, "probe", lambda _mqtt: probe.Found(None))
+    mqtt = MqttSettings(host="192.0.2.10", tls=False)
+    fine, warned = found(Settings(data_dir=tmp_path, mqtt=mqtt), "broker")
+    assert (fine.verdict, warned.verdict) == ("ok", "warning")
+
+
+def test_a_running_bridge_says_itself_how_its_broker_is(tmp_path: Path) -> None:
+    """Connected is fine, and nobody is asked again; dropped events are warned of."""
+    now = {"state": "connected", "published": 12, "dropped": 0}
+    settings = Settings(data_dir=tmp_path, mqtt=MqttSettings(host="127.0.0.1", port=1))
+    (finding,) = found(settings, "broker", {**LIVE, "mqtt": now})
+    assert finding.verdict == "ok"
+    dropped, _ = found(settings, "broker", {**LIVE, "mqtt": {**now, "dropped": 3}})
+    assert dropped.verdict == "warning"

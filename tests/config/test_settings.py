@@ -287,3 +287,35 @@ def test_an_unknown_action_or_a_key_given_twice_names_the_line(
     (found,) = faults(tmp_path, f"[keys]\n{text}\n")
     assert found[:2] == (place, key)
     assert what in found[2]
+
+
+def test_the_broker_s_password_has_a_variable_that_is_no_setting(tmp_path: Path) -> None:
+    """Whichever `mqtt.password_env` names, in the file or a variable; it is in no setting."""
+    settings = load(None, {"DIALIN_MQTT_PASSWORD": "correct-horse"}, folder=tmp_path)
+    assert "correct-horse" not in repr(settings)
+    text = '[mqtt]\npassword_env = "DIALIN_SECRET"\n'
+    read(tmp_path, text, {"DIALIN_SECRET": "x"})
+    read(tmp_path, "", {"DIALIN_SECRET": "x", "DIALIN_MQTT__PASSWORD_ENV": "DIALIN_SECRET"})
+    ((_, key, what),) = faults(tmp_path, text, {"DIALIN_MQTT_PASSWORD": "x"})
+    assert (key, "no such setting" in what) == ("DIALIN_MQTT_PASSWORD", True)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('commands = ["mute", "explode"]', "allowed: a list of"),
+        ('commands = ["mute", "mute"]', "allowed: a list of"),
+        ('commands = ["dial"]', "needs mqtt.dial_key_file"),
+        ('certificate_file = "c.pem"', "needs mqtt.key_file"),
+        ('key_file = "k.pem"', "needs mqtt.certificate_file"),
+        ('node = "north/south"', "small letters"),
+        ('node = "+"', "small letters"),
+        ('host = "a b"', "host name"),
+        ("buffer = 0", "from 10"),
+        ('tls = "maybe"', "true or false"),
+    ],
+)
+def test_a_wrong_setting_of_the_broker_is_named(tmp_path: Path, line: str, words: str) -> None:
+    """With what is allowed."""
+    ((where, _, what),) = faults(tmp_path, f"[mqtt]\n{line}\n")
+    assert (where, words in what) == ("dialin.toml:2", True), what

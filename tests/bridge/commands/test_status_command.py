@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bridge.commands.status import _broker
 from tests.support.office import Office, bridge_that_answers
 
 
@@ -28,6 +29,7 @@ def state(**changes: object) -> dict[str, Any]:
             "replaced": 0,
             "processes": [process],
         },
+        "mqtt": None,
         "records": {"writing_to": "database"},
         "registrations": [],
         "running_calls": [],
@@ -95,3 +97,20 @@ def test_a_full_bridge_says_that_it_refuses(office: Office) -> None:
     now = state()
     now["media"]["overloaded"] = True
     assert "refused" in rows(office, now)["new calls"]
+
+
+@pytest.mark.parametrize(
+    ("mqtt", "line"),
+    [
+        (None, "none"),
+        ({"state": "connected", "problem": None}, "b.example connected, 2 wait, 5 dropped"),
+        (
+            {"state": "waiting", "problem": "no_answer"},
+            "b.example waiting (no answer), 2 wait, 5 dropped",
+        ),
+    ],
+)
+def test_the_broker_s_state_is_a_line(mqtt: dict[str, Any] | None, line: str) -> None:
+    """None, connected, or why not; with what waits and what was lost."""
+    more = {"broker": "b.example", "buffered": 2, "dropped": 5}
+    assert _broker(None if mqtt is None else {**more, **mqtt}) == line
