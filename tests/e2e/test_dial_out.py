@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from tests.support.bridge_under_test import BridgeUnderTest, Room, free_port
+from tests.support.callee import Callee
 from tests.support.caller import Caller, hears_each_other
 from tests.support.meeting import QUICK, heard_by, hush
 from tests.support.meeting import meeting as people_meeting
-from tests.support.reactor import reactor
-from tests.support.sip_text import parameter, uri_in
 
 pytestmark = pytest.mark.e2e
 
@@ -30,31 +28,9 @@ SETTINGS = {
 MOBILE = "+46701740699"
 
 
-class Callee(Caller):
-    """A phone that is called, at the port that the settings name."""
-
-    def _open(self, host: str) -> socket.socket:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.bind((host, PROXY))
-        sock.settimeout(0)
-        reactor().add(sock, self._read)
-        return sock
-
-    def is_called(self) -> None:
-        """Wait for the INVITE, and learn the dialog from it."""
-        self.wait_for(lambda: bool(self.requests_seen("INVITE")), 5.0, "an INVITE")
-        self.answered_at, invite = self.requests_seen("INVITE")[0]
-        assert f"sip:{MOBILE}@" in invite.start
-        assert "sip:+12025550100@" in invite.get("From")
-        self.call_id = invite.get("Call-ID")
-        self._remote_tag = parameter(invite.get("From"), "tag")
-        self._target = uri_in(invite.get("Contact"))
-
-
 def callee(bridge: BridgeUnderTest, answer: int | None = 200) -> Callee:
     """Return somebody to call; closed with the bridge at the latest."""
-    person = Callee(bridge.address, MOBILE, name="callee")
-    person.answers["INVITE"] = answer
+    person = Callee(bridge.address, MOBILE, PROXY, answer=answer, name="callee")
     bridge.private.add(MOBILE)
     bridge.callers.append(person)
     return person
@@ -82,7 +58,7 @@ def test_who_is_called_presses_one_and_is_heard(bridge: BridgeUnderTest) -> None
     room, host = meeting(bridge, "hedda")
     person = callee(bridge)
     asked = ask(bridge, room)
-    person.is_called()
+    person.is_called(bridge.number)
     person.hears("dial_invited")
     assert bridge.people(room) == 1
     person.press("1")
@@ -112,7 +88,7 @@ def test_a_host_calls_somebody_by_keys(bridge: BridgeUnderTest) -> None:
     person = callee(bridge)
     host.hears("dial_enter", since=host.press("#7", QUICK), for_s=0.6)
     host.hears("dial_calling", since=host.press(f"00{MOBILE[1:]}#", QUICK), for_s=0.5)
-    person.is_called()
+    person.is_called(bridge.number)
     person.hears("dial_invited", for_s=0.6)
     assert heard_by(person, host, guest) == [False, False]
     person.press("2", QUICK)
@@ -131,7 +107,7 @@ def test_who_is_busy_is_told_to_be(bridge: BridgeUnderTest) -> None:
     room, _ = meeting(bridge, "ivar")
     person = callee(bridge, answer=486)
     asked = ask(bridge, room)
-    person.is_called()
+    person.is_called(bridge.number)
     assert asked.result(10)["outcome"] == "busy"
     assert bridge.people(room) == 1
 
@@ -141,7 +117,7 @@ def test_voicemail_does_not_come_in(bridge: BridgeUnderTest) -> None:
     room, host = meeting(bridge, "jens")
     person = callee(bridge)
     asked = ask(bridge, room)
-    person.is_called()
+    person.is_called(bridge.number)
     person.hears("dial_invited")
     began, words = person.speak()
     assert asked.result(15)["outcome"] == "not_accepted"
@@ -155,7 +131,7 @@ def test_who_does_not_answer_is_given_up(bridge: BridgeUnderTest) -> None:
     room, _ = meeting(bridge, "kaj")
     person = callee(bridge, answer=180)
     asked = ask(bridge, room)
-    person.is_called()
+    person.is_called(bridge.number)
     assert asked.result(15)["outcome"] == "no_answer"
     person.wait_for(lambda: bool(person.requests_seen("CANCEL")), 5.0, "a CANCEL")
 
