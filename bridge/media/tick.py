@@ -273,6 +273,7 @@ class Tick:
         if len(begins):
             rows, codes = events.rows[begins], events.code[begins]
             state.inband.note_events(rows, codes, state.store, state.legs.codec)
+            self._channel.flush()  # control works on its answer while this tick is made
         state.store.blank(
             events.rows,
             (events.timestamp + events.duration) & 0xFFFF_FFFF,
@@ -315,6 +316,7 @@ class Tick:
             pressed = state.keys.tell(row, leg, digit, "inband", self._now)
             if pressed is not None:
                 state.put(pressed)
+                self._channel.flush()
 
     def _level(self) -> None:
         """Measure what is said, see who speaks, and give each leg its gain."""

@@ -311,6 +311,11 @@ class Engine:
         """Control's end of the channel."""
         return self._ours
 
+    @property
+    def channel(self) -> ControlChannel:
+        """The engine's end of it."""
+        return self._channel
+
     def command(self, command: Command, fds: int = 0) -> None:
         """Say something to the engine, which hears it at the next tick."""
         null = [os.open(os.devnull, os.O_RDONLY) for _ in range(fds)]

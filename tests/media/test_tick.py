@@ -1,6 +1,7 @@
 """Ticks as a whole: the streams to the legs, what is told, what a fault does, what grows."""
 
 import ast
+import contextlib
 import inspect
 import tracemalloc
 from pathlib import Path
@@ -14,9 +15,11 @@ from bridge.media.messages import (
     BeginTrace,
     ChangeLeg,
     CloseLeg,
+    DigitPressed,
     EndTrace,
     EngineError,
     EngineStatistics,
+    Event,
     FirstMedia,
     Heartbeat,
     LegClosed,
@@ -33,6 +36,7 @@ from bridge.media.messages import (
 )
 from tests.media.engine import Engine, find, loud, still
 from tests.support import g711
+from tests.support.signals import dtmf_tones
 
 
 def test_a_leg_with_ten_milliseconds_gets_two_packets_a_tick() -> None:
@@ -176,6 +180,37 @@ def test_statistics_of_a_leg_come_each_five_seconds_and_at_its_end() -> None:
         assert closed.packets_tx == 501
         assert closed.concealed_frames >= 0
         assert len(engine.state.legs) == 1
+
+
+@pytest.mark.parametrize("method", ["rfc4733", "inband"])
+def test_a_key_is_told_before_the_rest_of_the_tick_is_made(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control works on its answer meanwhile, so that the next tick has it."""
+    with Engine() as engine:
+        dtmf = 101 if method == "rfc4733" else None
+        sender = engine.open(1, room=1, dtmf_payload_type=dtmf)
+        engine.run()
+        monkeypatch.setattr(engine.state, "put", engine.channel.put)
+        engine.control.settimeout(0)
+        told: list[DigitPressed] = []
+
+        def hear() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    events = msgspec.msgpack.decode(engine.control.recv(1 << 16), type=list[Event])
+                    told.extend(each for each in events if isinstance(each, DigitPressed))
+
+        monkeypatch.setattr(engine.wires, "send", hear)
+        tones = dtmf_tones("7", on_ms=100, off_ms=100).reshape(-1, 160)
+        for number in range(8):
+            key = sender.key(7, 160 * (number + 1)) if dtmf else sender.say(tones[number])
+            engine.feed(1, key)
+            engine.run()
+            told_in_the_tick = len(told)
+            hear()
+            assert len(told) == told_in_the_tick
+        assert [(each.digit, each.method) for each in told] == [("7", method)]
 
 
 def test_jumped_ticks_cost_every_leg_and_are_counted() -> None:
