@@ -23,7 +23,7 @@ next mode, heard by all N, the first of four out of a loud room.
                second, `unsettled` those left out because no change could have been seen.
 
 Fails where anything was missed, or `effect_ms` is above 60 ms at its median or 150 ms at its 99th
-percentile, or, in one conference, the 99th percentile above 100 ms.
+percentile; in one conference where anybody heard it after more than 100 ms.
 """
 
 import tempfile
@@ -117,8 +117,7 @@ def measure(legs: int, room: int | None, times: int) -> dict[str, Any]:
         before["live"] == after["live"] == calls
         and result["measured"] > 0
         and result["missed"] == result["delivery_failed"] == 0
-        and effect["p50"] <= MEDIAN_MS
-        and effect["p99"] <= (WORST_MS if room is None else ROOM_MS)
+        and (_soon_enough(effect) if room is None else effect["max"] <= ROOM_MS)
     )
     return result
 
@@ -166,6 +165,10 @@ def _judge(rows: list[Row], floor: list[Row]) -> dict[str, Any]:
         "missed": sum(ms == MISSED for _, ms, _ in rows),
         "unsettled": sum(ms == UNSETTLED for _, ms, _ in rows),
     }
+
+
+def _soon_enough(effect: dict[str, float]) -> bool:
+    return effect["p50"] <= MEDIAN_MS and effect["p99"] <= WORST_MS
 
 
 def _generator(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
