@@ -254,22 +254,29 @@ class Connection:
 
     async def _receive_all(self, client: aiomqtt.Client) -> None:
         before, seen = self.thrown_away(), 0
-        async for message in client.messages:
-            found = self._topics.parse(str(message.topic))
-            if found is not None:
-                self._receive(*found, bytes(message.payload), bool(message.retain))
-            seen += 1
-            if seen % FLOOD == 0:
-                if self.thrown_away() - before >= FLOOD:
-                    await self._rest(client)
-                before = self.thrown_away()
+        resting: asyncio.Task[None] | None = None
+        try:
+            async for message in client.messages:
+                found = self._topics.parse(str(message.topic))
+                if found is not None:
+                    self._receive(*found, bytes(message.payload), bool(message.retain))
+                seen += 1
+                if seen % FLOOD == 0:
+                    flooded = self.thrown_away() - before >= FLOOD
+                    before = self.thrown_away()
+                    if flooded and (resting is None or resting.done()):
+                        resting = asyncio.create_task(self._rest(client))
+        finally:
+            if resting is not None:
+                resting.cancel()
 
     async def _rest(self, client: aiomqtt.Client) -> None:
-        """Take no commands for a while."""
+        """Take no commands for a while; what is on its way already is still read."""
         self._log.warning("flooded with commands over MQTT", seconds=RESTED_S)
-        await client.unsubscribe(self._topics.commands)
-        await asyncio.sleep(RESTED_S)
-        await self._take_commands(client)
+        with contextlib.suppress(aiomqtt.MqttError):  # the connection is lost, and made anew
+            await client.unsubscribe(self._topics.commands)
+            await asyncio.sleep(RESTED_S)
+            await self._take_commands(client)
 
 
 @contextlib.asynccontextmanager

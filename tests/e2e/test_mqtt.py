@@ -10,12 +10,13 @@ import pytest
 
 from tests.support.bridge_under_test import BridgeUnderTest, Room
 from tests.support.broker import Broker, Client, Published
-from tests.support.caller import Caller
+from tests.support.caller import Caller, hears_each_other
 from tests.support.rtp import Digits
 
 pytestmark = pytest.mark.e2e
 
 QUICK = Digits(on_ms=60, off_ms=60)
+BUFFER = 40
 ALLOWED = "mute,unmute,remove,lock,unlock,mode,end,say"
 
 
@@ -32,7 +33,7 @@ def bridge_at_the_broker(
 ) -> Iterator[BridgeUnderTest]:
     """A bridge that publishes to it and takes commands."""
     folder = tmp_path_factory.mktemp("bridge") / "data"
-    with BridgeUnderTest(folder, broker.settings(commands=ALLOWED)) as made:
+    with BridgeUnderTest(folder, broker.settings(commands=ALLOWED, buffer=str(BUFFER))) as made:
         made.add_number()
         yield made
 
@@ -150,3 +151,89 @@ def test_a_program_steers_a_meeting_as_an_administrator_does(
     assert order(client, number, "dial", number="x").said["result"] == "forbidden"
     assert order(client, number, "end").said["result"] == "done"
     client.wait_for("ended", lambda said: said["conference"] == number)
+
+
+def test_a_broker_that_dies_in_the_middle_harms_no_call_and_is_told_all_when_it_is_back(
+    bridge: BridgeUnderTest, broker: Broker
+) -> None:
+    """People go on talking; events wait, in bounded number; the states come first, at once."""
+    at_the_broker(bridge)
+    room, number, people = meeting(bridge, "helga", "greta")
+    before = bridge.operate("status")
+    broker.kill()
+    assert hears_each_other(people) == {"helga": ["greta"], "greta": ["helga"]}
+    bridge.wait_until(
+        lambda: bridge.operate("status")["mqtt"]["state"] != "connected", 10.0, "the loss"
+    )
+    for _ in range(BUFFER):
+        for order_ in ("lock", "unlock"):
+            bridge.operate("conference.steer", conference=room.name, order=order_)
+            time.sleep(0.06)
+    away = bridge.operate("status")["mqtt"]
+    assert away["buffered"] == BUFFER
+    assert away["dropped"] >= BUFFER - 10
+    bridge.operate("conference.steer", conference=room.name, order="lock")
+    broker.start()
+    with Client(broker) as client:
+        online = client.wait_for("status", lambda said: said["state"] == "online", timeout=70.0)
+        state = client.wait_for("state", lambda said: said is not None and said["locked"])
+        assert state.at - online.at < 1.0
+        assert [each["role"] for each in state.said["people"]] == ["host", "guest"]
+        bridge.wait_until(lambda: not bridge.operate("status")["mqtt"]["buffered"], 5.0, "events")
+        last = client.wait_for("room", lambda said: said["number"] == state.said["number"])
+        about = [each for each in client.received if f"/conference/{number}/" in each.topic]
+        events = [each.said["number"] for each in about if each.word != "state"]
+        assert about[0].word == "state"  # before the first event
+        assert events == list(range(last.said["number"] - len(events) + 1, events[-1] + 1))
+        assert len(events) >= BUFFER
+    assert hears_each_other(people) == {"helga": ["greta"], "greta": ["helga"]}
+    after = bridge.operate("status")
+    assert after["calls"] == before["calls"]
+    assert after["mqtt"]["connections"] > before["mqtt"]["connections"]
+    assert after["media"]["replaced"] == before["media"]["replaced"]
+
+
+def test_a_state_left_over_from_another_life_is_cleared(
+    bridge: BridgeUnderTest, broker: Broker
+) -> None:
+    """Nobody sees a conference for ever that ended while nobody could say so."""
+    at_the_broker(bridge)
+    left_over = "dialin/main/conference/4711/state"
+    with Client(broker) as client:
+        client.publish(left_over, {"conference": 4711}, retain=True)
+        client.wait_for("state", lambda said: said is None)
+    with Client(broker) as late:
+        late.wait_for("status")
+        assert left_over not in [each.topic for each in late.received]
+
+
+def test_commands_that_may_not_be_done_are_not(bridge: BridgeUnderTest, client: Client) -> None:
+    """Kept ones, nonsense, huge ones, yesterday's, twice the same, a flood: the meeting goes on."""
+    at_the_broker(bridge)
+    room, number, people = meeting(bridge, "hulda", "gerda")
+    topic = f"dialin/main/conference/{number}/command"
+    ahead = (datetime.now(UTC) + timedelta(seconds=60)).isoformat()
+    end = {"command": "end", "expires": ahead}
+    client.publish(topic, {**end, "id": "kept"}, retain=True)
+    client.publish(topic, b"", retain=True)
+    client.publish(topic, b"\xff{")
+    client.publish(topic, {**end, "id": "long", "reply": "x" * 80_000})
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    assert order(client, number, "end", expires=yesterday).said["result"] == "expired"
+    assert order(client, number, "lock", id="same").said["result"] == "done"
+    client.publish(topic, {"command": "unlock", "expires": ahead, "id": "same"})
+    elsewhere = order(client, number + 1000, "end").said
+    assert (elsewhere["result"], "is running" in elsewhere["reason"]) == ("refused", True)
+    client.flood(topic, b'{"command": "end"}', 3000)
+    assert hears_each_other(people) == {"hulda": ["gerda"], "gerda": ["hulda"]}
+    bridge.wait_until(
+        lambda: bridge.operate("status")["mqtt"]["commands"]["flooded"] > 400, 10.0, "the flood"
+    )
+    counts = bridge.operate("status")["mqtt"]["commands"]
+    assert counts["retained"] == 2
+    assert (counts["repeated"], counts["expired"]) == (1, 1)
+    assert counts["oversized"] == 1
+    assert counts["malformed"] >= 1
+    now = bridge.operate("conference.people", conference=room.name)
+    assert now["locked"]  # the repeated id did not unlock
+    assert len(now["people"]) == 2

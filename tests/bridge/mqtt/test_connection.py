@@ -222,3 +222,78 @@ def test_events_that_waited_arrive_after_the_connection(broker: Broker) -> None:
             assert numbers == list(range(1, 301))
 
     run(scene)
+
+
+def test_commands_that_the_broker_kept_do_not_come_and_later_ones_are_marked(
+    broker: Broker,
+) -> None:
+    """Kept before the connection: not sent to us. To be kept, while it holds: said to be so."""
+    topic = "dialin/main/conference/7/command"
+    received: list[Any] = []
+
+    async def scene() -> None:
+        with Client(broker) as client:
+            client.publish(topic, b"old", retain=True)
+            async with connecting(settings_for(broker), received=received) as made:
+                await until(lambda: made.state == "connected")
+                await asyncio.to_thread(client.publish, topic, b"kept", retain=True)
+                await asyncio.to_thread(client.publish, topic, b"new")
+                await until(lambda: len(received) >= 2)
+            client.publish(topic, b"", retain=True)
+        assert received == [(7, "command", b"kept", True), (7, "command", b"new", False)]
+
+    run(scene)
+
+
+def test_a_flood_of_commands_is_not_even_read_for_a_while(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many that were thrown away we take no more, and then again."""
+    monkeypatch.setattr(subject, "FLOOD", 50)
+    monkeypatch.setattr(subject, "RESTED_S", 0.5)
+    topic = "dialin/main/conference/7/command"
+    received: list[Any] = []
+
+    async def scene() -> None:
+        with Client(broker) as client:
+            async with connecting(settings_for(broker), received=received) as made:
+                made.thrown_away = lambda: len(received)
+                await until(lambda: made.state == "connected")
+                for _ in range(20):
+                    await asyncio.to_thread(client.flood, topic, b"x", 50)
+                    await asyncio.sleep(0.02)
+                assert 50 <= len(received) < 900
+                await asyncio.sleep(0.8)
+                await asyncio.to_thread(client.publish, topic, b"after")
+                await until(lambda: received[-1][2] == b"after")
+                assert made.connections == 1
+
+    run(scene)
+
+
+def test_a_broker_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lets us in and then neither reads nor answers: nothing waits for it, nothing is lost."""
+    monkeypatch.setattr(subject, "ANSWER_S", 0.3)
+    monkeypatch.setattr(subject, "FIRST_WAIT_S", 0.01)
+    house = House(capacity=50)
+    connected: list[asyncio.StreamWriter] = []
+
+    async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        connected.append(writer)
+        await asyncio.sleep(30)
+
+    async def scene() -> None:
+        server = await asyncio.start_server(let_in, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        for number in range(1, 11):
+            house.outbox.happened(event(number))
+        async with connecting(MqttSettings(host="127.0.0.1", port=port, tls=False), house.outbox):
+            await until(lambda: len(connected) >= 3)
+            assert house.outbox.waiting == 10
+        for writer in connected:
+            writer.close()
+        server.close()
+
+    run(scene)
