@@ -7,9 +7,10 @@ conference in which nobody is. At the end all hang up, and the bridge has to end
   cut            calls that the bridge or a fault ended while it drained.
   rtp_missing    packets that the callers missed from the drain on, less those that their own
                  receive buffers dropped.
-  back_in        the caller who dropped out is in the conference again.
+  back_in        the caller who dropped out is in the conference again, and everybody else still is.
   other_started  conferences that began during the drain; the stranger must hear of maintenance.
   end_s          from the last hang-up to the end of the bridge's process [s].
+  processes_left of the bridge after that.
 """
 
 import subprocess
@@ -62,15 +63,18 @@ def measure(calls: int) -> dict[str, Any]:
             time.sleep(GOES_ON_S)
             during = callers.mark()
             now = whole.status()
+            people = sum(each["people"] for each in now["running_conferences"])
             # Sessions are written at their start: what began during the drain stands there by now.
             started = len(bridge.operate("cdr.sessions")) - sessions
             gone = callers.finish(UNDER_WAY_S)
         still_up = bridge.running.poll() is None and back.ended_by is None
+        still_up = still_up and people == up["live"] + 1
         back.hang_up()
         began = time.monotonic()
         code = _wait(bridge.running)
         ended = time.monotonic()
         waited = _wait(drain)
+        left = len(bridge.processes())
         bridge.hang_up_all()
     missing = during["rtp_missing"] - up["rtp_missing"]
     dropped = during["dropped"] - up["dropped"]
@@ -88,10 +92,11 @@ def measure(calls: int) -> dict[str, Any]:
         "exit_code": code,
         "drain_exit_code": waited,
         "end_s": round(ended - began, 1),
+        "processes_left": left,
     }
     result["ok"] = (
         result["calls"] == calls
-        and cut == started == code == waited == 0
+        and cut == started == code == waited == left == 0
         and result["rtp_lost_by_bridge"] == 0
         and still_up
         and turned_away
