@@ -74,8 +74,13 @@ RULES = (
 class Handle:
     """A timer that can be taken back."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: float) -> None:
+        self.at = at
         self.cancelled = False
+
+    def when(self) -> float:
+        """Tell when it is due, s."""
+        return self.at
 
     def cancel(self) -> None:
         """Take it back."""
@@ -96,9 +101,12 @@ class VirtualLoop:
 
     def call_later(self, seconds: float, call: Callable[..., object], *arguments: object) -> Handle:
         """Call something later."""
-        handle = Handle()
-        due = (self.now + seconds, next(self._count), handle, lambda: call(*arguments))
-        heapq.heappush(self._due, due)
+        return self.call_at(self.now + seconds, call, *arguments)
+
+    def call_at(self, at: float, call: Callable[..., object], *arguments: object) -> Handle:
+        """Call something at a time, s."""
+        handle = Handle(at)
+        heapq.heappush(self._due, (at, next(self._count), handle, lambda: call(*arguments)))
         return handle
 
     def create_future(self) -> SimpleNamespace:
