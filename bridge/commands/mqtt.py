@@ -27,7 +27,7 @@ def print_schema() -> None:
     Examples:
       dialin mqtt schema
     """
-    click.echo(schema.SCHEMA_FILE.read_text(encoding="utf-8"), nl=False)
+    click.echo(schema.text(), nl=False)
 
 
 @mqtt.command("seal", cls=Command)

@@ -100,7 +100,7 @@ class Left(Happening, frozen=True, kw_only=True, tag="left"):
     Attributes:
         person: The number of the leg.
         leg: The id of its call detail record.
-        reason: Why the bridge let them go; ``hung_up`` where they went by themselves.
+        reason: The cause in their record: ``bye`` where they hung up, else why they were let go.
     """
 
     person: int

@@ -39,15 +39,13 @@ if TYPE_CHECKING:
     from bridge.conferences import RunningConference
     from dialplan.actions import Promotion
 
-__all__ = ["HUNG_UP", "SETTLE_S", "SPEAKING_S", "Watcher"]
+__all__ = ["SETTLE_S", "SPEAKING_S", "Watcher"]
 
 SETTLE_S: Final = 0.05
 """A key and what follows from it are one change; nobody who watches sees so little a delay."""
 
 SPEAKING_S: Final = 1.0
 """Least time between two events of who speaks."""
-
-HUNG_UP: Final = "hung_up"
 
 _Standing = tuple[bool, bool, bool]
 

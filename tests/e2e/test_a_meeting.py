@@ -2,7 +2,7 @@
 
 All of it by real calls and keys: a waiting room, questions with hands, lock and knock, one who
 drops and comes back, one who is removed, breakout rooms and the recall, dial-out, the end for all.
-Then the records must tell what happened to each of them.
+Then the records must tell what happened to each of them, and the events at a broker the same story.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import functools
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.bridge_under_test import BridgeUnderTest, Room, free_port
+from tests.support.broker import Broker, Client
 from tests.support.callee import Callee
 from tests.support.caller import Caller, all_at_once
 from tests.support.meeting import QUICK, heard_by, hush
@@ -35,6 +37,27 @@ REMOVED, DROPPED = "+46701740698", "+46701740697"
 """Numbers that the trunk vouches for."""
 QUIET = 23
 """Callers who listen, and of whom nothing is asked."""
+
+
+@pytest.fixture(scope="module", name="broker")
+def real_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A mosquitto with TLS and passwords."""
+    with Broker(tmp_path_factory.mktemp("broker")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", name="bridge")
+def bridge_at_the_broker(
+    broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[BridgeUnderTest]:
+    """A bridge that tells the broker."""
+    folder = tmp_path_factory.mktemp("bridge") / "data"
+    with BridgeUnderTest(folder, {**SETTINGS, **broker.settings()}) as made:
+        made.add_number()
+        made.wait_until(
+            lambda: bool(made.operate("status")["mqtt"]["state"] == "connected"), 20, "the broker"
+        )
+        yield made
 
 
 class Meeting:
@@ -215,20 +238,46 @@ def it_ends(meeting: Meeting) -> None:
     meeting.listens.hears("conference_ended", since=since, for_s=0.5)
 
 
-def test_a_meeting_leaves_a_true_record(bridge: BridgeUnderTest) -> None:
-    """What each did and how each left is in the call detail records, and nothing else is."""
+Leg = dict[str, Any]
+STEPS = (they_come, they_ask, they_knock, one_is_removed, they_part, one_is_called, it_ends)
+
+
+def test_records_and_events_tell_the_same_story(bridge: BridgeUnderTest, broker: Broker) -> None:
+    """What each did and how each left, in the call detail records and at the broker alike."""
     bridge.operate("trunk.add", name="carrier", addresses=["127.0.0.1/32"])
     meeting = Meeting(bridge)
     assert len(meeting.callers) == 30
-    steps = (they_come, they_ask, they_knock, one_is_removed, they_part, one_is_called, it_ends)
-    for step in steps:
-        step(meeting)
+    with Client(broker, "onlooker") as client:
+        for step in STEPS:
+            step(meeting)
+        client.wait_for("ended")
+        client.wait_for("state", lambda said: said is None)
+        told = [
+            each.said
+            for each in client.received
+            if each.said is not None and "event" in each.said and "conference/" in each.topic
+        ]
+        heard = b"".join(each.topic.encode() + each.payload for each in client.received)
+    session, legs = records(bridge)
+    check_records(session, legs)
+    check_events(session, legs, told)
+    check_people(meeting, told)
+    for secret in bridge.private:
+        assert secret.lstrip("+").encode() not in heard
+
+
+def records(bridge: BridgeUnderTest) -> tuple[dict[str, Any], list[Leg]]:
+    """Return the session and all legs, once they are closed."""
     bridge.wait_until(lambda: bridge.calls() == 0, 15, "all calls to be over")
     bridge.wait_until(
         lambda: not bridge.operate("cdr.legs", still_open=True), 15, "the records to be closed"
     )
     (session,) = bridge.operate("cdr.sessions")
-    legs = bridge.operate("cdr.legs")
+    return session, bridge.operate("cdr.legs")
+
+
+def check_records(session: dict[str, Any], legs: list[Leg]) -> None:
+    """See how each came and left, and that nobody else is in the records."""
     inside = [leg for leg in legs if leg["session"] == session["session"]]
     ways = Counter((leg["role"], leg["direction"], leg["cause"]) for leg in inside)
     assert ways == {
@@ -243,11 +292,70 @@ def test_a_meeting_leaves_a_true_record(bridge: BridgeUnderTest) -> None:
     assert session["end_reason"] == "host_ended"
     assert session["legs"] == len(inside)
     assert session["peak_legs"] == 2 + 29
-    dropped = bridge.operate("cdr.legs", caller=DROPPED)
-    assert [(leg["cause"], leg["caller_asserted"]) for leg in dropped] == [
-        ("host_ended", True),
-        ("bye", True),
-    ]
-    removed = bridge.operate("cdr.legs", caller=REMOVED)
-    assert [leg["cause"] for leg in removed] == ["not_admitted", "removed"]
     assert {leg["dtmf_method"] for leg in inside} == {"rfc4733"}
+
+
+def check_events(session: dict[str, Any], legs: list[Leg], told: list[dict[str, Any]]) -> None:
+    """See that who came and went, and how, is at the broker as it is in the records."""
+    assert [each["number"] for each in told] == list(range(1, len(told) + 1))
+    assert {each["session"] for each in told} == {session["session"]}
+    assert (told[0]["event"], told[-1]["event"]) == ("started", "ended")
+    assert (told[-1]["reason"], told[-1]["peak"]) == (
+        session["end_reason"],
+        session["peak_legs"],
+    )
+    inside = {leg["leg"]: leg for leg in legs if leg["session"] == session["session"]}
+    joined = {each["leg"]: each for each in told if each["event"] == "joined"}
+    left = {each["leg"]: each for each in told if each["event"] == "left"}
+    assert joined.keys() == left.keys() == inside.keys()
+    for leg, record in inside.items():
+        assert joined[leg]["role"] == record["role"]
+        assert joined[leg]["called"] is (record["direction"] == "out")
+        assert left[leg]["reason"] == record["cause"]
+        assert left[leg]["person"] == joined[leg]["person"]
+
+
+def check_people(meeting: Meeting, told: list[dict[str, Any]]) -> None:
+    """See what the broker was told of those who did something."""
+    persons = {each["leg"]: each["person"] for each in told if each["event"] == "joined"}
+
+    def story(person: Caller, *words: str) -> list[tuple[Any, ...]]:
+        legs = meeting.bridge.operate("cdr.legs", caller=person.asserted or person.caller)
+        first = person in (meeting.removed, meeting.dropped)  # who has called twice
+        leg = legs[-1 if first else 0]["leg"]
+        return [
+            (each["event"], *(each[word] for word in words if word in each))
+            for each in told
+            if each.get("person") == persons[leg]
+            and each["event"] in {"joined", "muted", "hand", "moved", "left", "role"}
+        ]
+
+    asked = story(meeting.asks, "raised", "place", "floor", "heard", "reason")
+    assert asked[:2] == [("joined",), ("hand", True, 1)]
+    assert sorted(asked[2:4]) == [("hand", False, None), ("muted", True, True)]
+    assert asked[-1] == ("left", "host_ended")
+    rooms = [
+        [way[1] for way in story(person, "room") if way[0] == "moved"]
+        for person in (*meeting.quiet, meeting.asks, meeting.opens, meeting.listens, meeting.late)
+    ]
+    assert {tuple(ways) for ways in rooms} == {(1, 0), (2, 0), (3, 0)}
+    assert [way[0] for way in story(meeting.hugo)] == ["joined", "left"]
+    assert story(meeting.removed, "reason") == [("joined",), ("left", "removed")]
+    dropped = story(meeting.dropped, "by_self", "raised", "place", "reason")
+    assert dropped == [
+        ("joined",),
+        ("muted", True),
+        ("hand", True, 2),
+        ("left", "bye"),
+    ]
+    came_back = story(meeting.back, "by_self", "raised", "place", "reason")
+    assert came_back[0] == ("joined",)
+    assert ("hand", True, 1) in came_back
+    assert ("muted", True) in came_back
+    assert came_back[-1] == ("left", "host_ended")
+    changes = [each for each in told if each["event"] == "room"]
+    assert [each["locked"] for each in changes].count(True) >= 1
+    modes = [each["mode"] for each in changes]
+    assert modes[0] == "questions"
+    assert "conversation" in modes
+    assert [each["breakouts"] for each in changes if each["breakouts"]] == [3]
