@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from cdr.records import AttemptRefused, LegAdmitted
 from config.settings import EntrySettings, Settings
 from dialplan import store
@@ -207,3 +209,69 @@ def test_a_wrong_host_pin_in_mid_call_counts_as_a_guess(tmp_path: Path) -> None:
         assert [person.role for person in running.rules.people()] == ["host"]
 
     perform(tmp_path, scene)
+
+
+async def come(stage: Stage, pin: str, **changes: object) -> int:
+    """Call, key a PIN, hear everything out; return the leg."""
+    leg = stage.answer(stage.invite(**changes))
+    await listen(stage, leg)
+    stage.press(leg, pin)
+    await listen(stage, leg)
+    return leg
+
+
+def roles(stage: Stage) -> list[str]:
+    """Return the roles of everybody in the only conference."""
+    (running,) = stage.bridge.conferences.values()
+    return [person.role for person in running.rules.people()]
+
+
+@pytest.mark.parametrize("host_is_there", [False, True])
+def test_who_shows_the_hosts_number_is_what_the_pin_says(
+    tmp_path: Path, *, host_is_there: bool
+) -> None:
+    """Claimed or asserted, while the host is in or after: a guest, without a host's keys."""
+
+    async def scene(stage: Stage) -> None:
+        guest = await come(stage, stage.guest_pin)
+        first = stage.invite(asserted=ANN)
+        host = stage.answer(first)
+        await listen(stage, host)
+        stage.press(host, stage.host_pin)
+        await listen(stage, host)
+        if not host_is_there:
+            stage.end(first)
+        for shown in ({"asserted": ANN}, {"claimed": ANN}):
+            other = await come(stage, stage.guest_pin, **shown)
+            for keys in ("#6", "*5", "#0"):
+                stage.press(other, keys)
+                stage.finish_plays(other)
+                assert stage.said(other)[-1] == "tone_beep"
+        place = stage.media.place(guest)
+        assert place is not None
+        assert place.speaks
+        assert roles(stage) == ["guest", *["host"] * host_is_there, "guest", "guest"]
+        admitted = [each.role for each in stage.of(LegAdmitted)]
+        assert admitted == ["guest", "host", "guest", "guest"]
+
+    perform(tmp_path, scene, settings=settings(tmp_path))
+
+
+def test_a_hosts_pin_with_hash_and_nought_ends_nothing(tmp_path: Path) -> None:
+    """The `#` belongs to the PIN, wherever it was keyed; the `0` after it is a stray key."""
+
+    async def scene(stage: Stage) -> None:
+        guest = await come(stage, stage.guest_pin)
+        host = await come(stage, f"{stage.host_pin}#0")
+        stage.press(guest, "*3")
+        stage.press(guest, f"{stage.host_pin}#")
+        await listen(stage, guest)
+        stage.press(guest, "0")
+        await asyncio.sleep(0.05)
+        for leg in (host, guest):
+            assert "end_warning" not in stage.said(leg)
+        assert roles(stage) == ["host", "host"]
+        stage.press(host, "*6")
+        assert stage.said(host)[-1] == "key_unmute"
+
+    perform(tmp_path, scene, settings=settings(tmp_path))

@@ -137,6 +137,21 @@ def test_of_two_hosts_who_press_at_once_both_hear_what_it_is_in_the_end(
     check_last_words(room, one, two)
 
 
+@pytest.mark.parametrize("keys", ["*5", "#6", "*7", "*8"])
+def test_what_waits_to_be_said_is_dropped_when_ones_own_key_makes_it_old(keys: str) -> None:
+    """A host listens to something long while another acts, then presses the same."""
+    room, (one, two, guest) = talking("host", "host", "guest")
+    room.press(guest, "*2")
+    room.hear_out()
+    room.heard.clear()
+    room.press(two, "*4")
+    room.press(one, "#2")
+    room.press(one, keys)
+    room.press(two, keys)
+    room.hear_out()
+    check_last_words(room, one, two)
+
+
 def test_of_two_hosts_who_give_the_floor_at_once_each_gives_it_to_one() -> None:
     """`#2` twice in a tick: the first two in line; with one in line, the second host is told so."""
     room, (one, two, first, second) = talking("host", "host", "guest", "guest")
