@@ -31,7 +31,7 @@ QUEUE_LIMIT: Final = 4096
 """Commands that wait while the media process does not read: about a minute at 50 calls a second."""
 
 PACKET_OCTETS: Final = 32_768
-"""Of commands in one packet; half of what `control` reads at once, and a fifth of the channel."""
+"""Of commands in one packet; a quarter of what `control` reads at once, less of the channel."""
 
 _FEW: Final = 16
 """From so many on, an array's length takes two octets of its own (msgpack, format of arrays)."""

@@ -1,8 +1,56 @@
-"""Whether a media process hangs: its own silence, not the machine's."""
+"""A media process seen from control: what it is told together, and whether it hangs."""
 
-from bridge.media_process import LOOK_S, Silence
+import asyncio
+import socket
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+import pytest
+
+from bridge.media.client import MediaClient
+from bridge.media.messages import CloseLeg, Configure
+from bridge.media_process import LOOK_S, TOGETHER, MediaProcess, Silence
 
 HANG_S = 0.3
+
+
+def test_what_is_said_in_one_turn_of_the_loop_goes_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A key's hundreds of commands are a packet; more than a thousand are not kept back."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(0)
+    theirs.settimeout(0)
+    client = MediaClient(cast("Any", None), ours)
+
+    def legs() -> list[int]:
+        some = msgspec.msgpack.decode(theirs.recv(1 << 17), type=CloseLeg | list[CloseLeg])
+        return [each.leg for each in (some if isinstance(some, list) else [some])]
+
+    async def scene() -> None:
+        monkeypatch.setattr(MediaClient, "start", lambda *_: client)
+        process = MediaProcess(np.zeros(8, np.int16), Configure(), print, print)
+        await asyncio.sleep(0)
+        theirs.recv(1 << 17)  # its page
+        for leg in range(600):
+            process.send(CloseLeg(leg=leg))
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1 << 17)
+        await asyncio.sleep(0)
+        assert legs() == list(range(600))
+        for leg in range(TOGETHER + 1):
+            process.send(CloseLeg(leg=leg))
+        assert legs() == list(range(TOGETHER))
+        await asyncio.sleep(0)
+        assert legs() == [TOGETHER]
+        assert process.listens
+        process._unwatch()
+        process._view.close()
+
+    asyncio.run(scene())
+    for end in (ours, theirs):
+        end.close()
 
 
 def silence_of(looks: list[tuple[float, float, float]]) -> float:
