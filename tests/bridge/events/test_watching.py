@@ -35,7 +35,9 @@ class Follower:
     def __init__(self, stage: Stage) -> None:
         self.events: list[Event] = []
         self.changes: list[int] = []
-        stage.bridge.events.listen(self)
+        self.gone: list[bool] = []
+        self._stream = stage.bridge.events
+        self._stream.listen(self)
 
     def happened(self, event: Event) -> None:
         """Keep it."""
@@ -44,6 +46,7 @@ class Follower:
     def changed(self, conference: int) -> None:
         """Keep it."""
         self.changes.append(conference)
+        self.gone.append(self._stream.state(conference) is None)
 
     def of(self, kind: type[Event]) -> list[Any]:
         """Return the events of one kind."""
@@ -203,6 +206,10 @@ def test_speaking_is_throttled_and_says_who_is_heard(
         assert len(follower.of(Speaking)) == 1
         await asyncio.sleep(0.25)
         assert [each.people for each in follower.of(Speaking)] == [(host, guest), (guest,)]
+        for talking in (False, True):
+            stage.bridge.on_media(TalkSpurt(leg=guest, talking=talking))
+        await asyncio.sleep(0.25)
+        assert len(follower.of(Speaking)) == 2
 
     perform(tmp_path, scene)
 
@@ -218,6 +225,9 @@ def test_the_quality_of_a_line_is_told_of_who_is_in(tmp_path: Path) -> None:
         bad = QualityDropped(leg=host, direction="rx", mos=2.345, lost_percent=8.0)
         stage.bridge.on_media(bad)
         stage.bridge.on_media(QualityDropped(leg=outside, direction="rx", mos=2, lost_percent=8))
+        await steer(stage, order="lock")
+        knocking = come(stage, stage.guest_pin)
+        stage.bridge.on_media(QualityDropped(leg=knocking, direction="tx", mos=2, lost_percent=8))
         stage.bridge.on_media(QualityRecovered(leg=host, direction="rx", mos=4.1))
         told = [(e.person, e.direction, e.good, e.mos) for e in follower.of(Quality)]
         assert told == [(host, "rx", False, 2.35), (host, "rx", True, 4.1)]
@@ -258,6 +268,7 @@ def test_the_state_is_that_of_the_conference_and_gone_with_it(tmp_path: Path) ->
         await settle()
         assert stage.bridge.events.state(CONFERENCE) is None
         assert follower.changes[-1] == CONFERENCE
+        assert follower.gone[-1]  # whoever looks then finds nothing
 
     perform(tmp_path, scene)
 

@@ -242,15 +242,17 @@ def test_ids_are_remembered_as_long_as_their_commands_are_good_and_no_longer() -
     """At the highest rate for half an hour: bounded, and none done twice while it is good."""
 
     async def scene(desk: Desk) -> None:
-        most = 0
+        most, first = 0, list[tuple[float, dict[str, Any]]]()
         for number in range(18_000):
             desk.time += 1 / subject.PER_S
             expires = datetime.fromtimestamp(WALL + desk.time + LONGEST_S - 1, UTC).isoformat()
             wanted = desk.wants("lock", f"a-{number}", expires=expires)
             if number % 100 == 0:
                 assert await desk.take(wanted) == "done"
+                first.append((desk.time, wanted))
+                good = [each for at, each in first if desk.time - at < LONGEST_S - 5]
                 desk.time += 1 / subject.PER_S
-                assert await desk.take(wanted) == "repeated"
+                assert await desk.take(good[0]) == "repeated"
             else:
                 desk.commands.take(7, json.dumps(wanted).encode(), retained=False)
                 await asyncio.sleep(0)

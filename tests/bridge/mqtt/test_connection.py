@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 
 from bridge.mqtt import connection as subject
@@ -16,7 +17,7 @@ from bridge.mqtt.publisher import Outbox
 from bridge.mqtt.topics import Topics
 from config.settings import MqttSettings
 from tests.bridge.mqtt.test_publisher import House, event
-from tests.support.broker import PASSWORDS, Authority, Broker, Client, SilentBroker
+from tests.support.broker import PASSWORDS, Authority, Broker, Client, Relay, SilentBroker
 
 # paho leaves the socket of a failed handshake to the collector, which closes it at once.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
@@ -189,8 +190,8 @@ def test_waits_double_to_a_minute_and_half_of_each_is_chance() -> None:
     ]
 
 
-def test_the_last_will_speaks_when_the_bridge_cannot(broker: Broker) -> None:
-    """Online while connected, retained; offline when the connection breaks, and when it ends."""
+def test_the_status_is_that_of_the_connection(broker: Broker) -> None:
+    """Online while connected, retained; offline at its end."""
 
     async def scene() -> None:
         with Client(broker, "onlooker") as onlooker:
@@ -206,6 +207,57 @@ def test_the_last_will_speaks_when_the_bridge_cannot(broker: Broker) -> None:
             assert heard() == ["online", "offline"]
 
     run(scene)
+
+
+def test_the_last_will_speaks_when_the_bridge_cannot(broker: Broker) -> None:
+    """The way to the broker breaks, without a goodbye: offline, said by the broker."""
+
+    async def scene() -> None:
+        with Client(broker, "onlooker") as onlooker, Relay(broker.port) as way:
+
+            def heard() -> list[str]:
+                return [each.said["state"] for each in onlooker.of("status") if not each.retain]
+
+            async with connecting(settings_for(broker, port=way.port)) as made:
+                await until(lambda: made.state == "connected")
+                await until(lambda: heard() == ["online"])
+                await asyncio.to_thread(way.close)
+                await until(lambda: heard() == ["online", "offline"])
+
+    run(scene)
+
+
+class Forgetful:
+    """Takes messages, and acknowledges only the first few."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        """Take one."""
+        assert (topic.startswith("dialin/"), qos, retain, payload != b"") == (True, 1, False, True)
+        self.left -= 1
+        if self.left < 0:
+            raise aiomqtt.MqttError("Operation timed out")
+
+
+def test_what_was_not_acknowledged_is_published_again() -> None:
+    """Those that were are not; order and number stay."""
+    house = House(capacity=50)
+    for number in range(1, 11):
+        house.outbox.happened(event(number))
+
+    async def scene() -> None:
+        made = Connection(
+            MqttSettings(), Topics("n"), house.outbox, lambda *_: None, takes_commands=False
+        )
+        client: Any = Forgetful(3)
+        with pytest.raises(aiomqtt.MqttError):
+            await made._publish(client, house.outbox.take(6))
+
+    run(scene)
+    assert house.outbox.published == 3
+    assert [number for _, number, _ in house.taken()] == [4, 5, 6, 7, 8, 9, 10]
 
 
 def test_events_that_waited_arrive_after_the_connection(broker: Broker) -> None:
