@@ -11,6 +11,7 @@ import click
 from bridge.commands.demo import demo
 from bridge.commands.doctor import doctor
 from bridge.commands.drain import drain
+from bridge.commands.live import live
 from bridge.commands.meetings import MEETING_COMMANDS
 from bridge.commands.mqtt import mqtt
 from bridge.commands.serve import serve, setup
@@ -101,7 +102,7 @@ def dialin(ctx: click.Context, data: Path | None, config_file: Path | None) -> N
 
 
 def _assemble() -> None:
-    own: tuple[click.Command, ...] = (serve, setup, status, drain, doctor, demo, trace, mqtt)
+    own: tuple[click.Command, ...] = (serve, setup, status, live, drain, doctor, demo, trace, mqtt)
     for command in (*own, *DIALPLAN_COMMANDS, *CDR_COMMANDS, *CONFIG_COMMANDS):
         dialin.add_command(command)
     conference = dialin.commands["conference"]

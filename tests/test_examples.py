@@ -20,6 +20,7 @@ from tests.support.office import Office, new_folder
 NEED_A_BRIDGE = {
     ("status",),
     ("drain",),
+    ("live",),
     ("trace",),
     ("trunk", "rejected"),
     ("trunk", "test"),

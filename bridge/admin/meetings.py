@@ -53,6 +53,7 @@ async def conference_people(bridge: Bridge, conference: str) -> dict[str, Any]:
     census = running.rules.census
     return {
         "conference": running.entry.name,
+        "id": running.entry.id,
         "started_at": running.started_at.isoformat() if running.started_at is not None else None,
         "mode": view.mode.value,
         "locked": view.locked,

@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.admin.meetings import find_running
 from bridge.errors import AdminError
 from bridge.monitoring.health import unready
 from dialplan.numbers import mask
@@ -82,19 +81,18 @@ class Watching:
         self._masked: dict[int, str] = {}
         self.watchers = 0
 
-    async def watch(self, conference: str | None = None) -> AsyncGenerator[dict[str, Any], None]:
+    async def watch(self, conference: int | None = None) -> AsyncGenerator[dict[str, Any], None]:
         """Tell what runs, and from then on what has changed.
 
         Args:
-            conference: name or id of the one whose people are told of too; None for none.
+            conference: id of the one whose people are told of too, as long as it runs.
 
         Yields:
             Updates, the first of them with everything.
 
         Raises:
-            AdminError: it does not run, or too many are watching.
+            AdminError: too many are watching.
         """
-        chosen = None if conference is None else find_running(self._bridge, conference).entry.id
         if self.watchers >= MOST_WATCHERS:
             raise AdminError(
                 f"{self.watchers} are watching the bridge already", "Close one of them."
@@ -104,7 +102,7 @@ class Watching:
             told: Tables = {}
             quiet_s = 0.0
             while True:
-                now = self.tables(chosen)
+                now = self.tables(conference)
                 update = changes(told, now)
                 if update or quiet_s >= KEEP_ALIVE_S:
                     yield update

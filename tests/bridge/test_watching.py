@@ -14,7 +14,7 @@ from bridge.admin.live import LIVE_OPERATIONS
 from bridge.admin.watching import KEEP_ALIVE_S, MOST_WATCHERS, PERIOD_S, Tables, Watching, changes
 from bridge.errors import AdminError
 from bridge.media.messages import LegStatistics, TalkSpurt
-from tests.support.stage import Stage, perform
+from tests.support.stage import CONFERENCE, Stage, perform
 
 ROWS = st.dictionaries(
     st.sampled_from("abc"), st.dictionaries(st.sampled_from("xy"), st.integers(0, 2), max_size=2)
@@ -67,7 +67,7 @@ def test_a_watcher_is_told_all_and_then_what_changes(tmp_path: Path) -> None:
             await asyncio.sleep(0)
 
         watching = Watching(stage.bridge, sleep)
-        async with aclosing(watching.watch("demo")) as updates:
+        async with aclosing(watching.watch(CONFERENCE)) as updates:
             first = await anext(updates)
             assert first["bridge"]["rows"][""]["calls"] == 2
             (conference,) = first["conferences"]["rows"].values()
@@ -130,13 +130,16 @@ def test_who_asks_for_privacy_is_not_even_masked(tmp_path: Path) -> None:
     perform(tmp_path, scene)
 
 
-def test_what_does_not_run_and_too_many_watchers_are_refused(tmp_path: Path) -> None:
-    """In words; a conference that has ended is told as gone."""
+def test_conference_that_ends_is_told_as_gone_and_too_many_watchers_are_refused(
+    tmp_path: Path,
+) -> None:
+    """One that does not run has nobody in it."""
 
     async def scene(stage: Stage) -> None:
         watching = Watching(stage.bridge)
-        with pytest.raises(AdminError, match="is running"):
-            await anext(watching.watch("demo"))
+        async with aclosing(watching.watch(CONFERENCE)) as updates:
+            first = await anext(updates)
+            assert first["people"] == first["conferences"] == {"rows": {}, "gone": []}
         come(stage, stage.guest_pin)
         several = [watching.watch() for _ in range(MOST_WATCHERS)]
         for each in several:
@@ -145,7 +148,7 @@ def test_what_does_not_run_and_too_many_watchers_are_refused(tmp_path: Path) -> 
             await anext(watching.watch())
         for each in several:
             await each.aclose()
-        async with aclosing(watching.watch("demo")) as updates:
+        async with aclosing(watching.watch(CONFERENCE)) as updates:
             first = await anext(updates)
             (key,) = first["conferences"]["rows"]
             stage.end(1)

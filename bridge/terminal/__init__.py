@@ -1,0 +1,1 @@
+"""`dialin live`: the running conferences on a terminal, and keys to steer them."""
