@@ -8,7 +8,6 @@ Then the records must tell what happened to each of them, and the events at a br
 from __future__ import annotations
 
 import functools
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -195,9 +194,11 @@ def one_is_removed(meeting: Meeting) -> None:
 def they_part(meeting: Meeting) -> None:
     """Three rooms and the recall, in conversation again."""
     hedda = meeting.hedda
-    for _ in range(3):
+    for mode in ("presentation", "hosts_only", "conversation"):
         hedda.press("*7", QUICK)
-        time.sleep(0.2)
+        meeting.bridge.wait_until(
+            functools.partial(lambda wanted: bool(meeting.now()["mode"] == wanted), mode), 5, mode
+        )
     hedda.hears("breakout_how_many", since=hedda.press("#3", QUICK), for_s=0.5)
     hedda.hears("breakout_how", since=hedda.press("3", QUICK), for_s=0.5)
     since = hedda.press("1", QUICK)
