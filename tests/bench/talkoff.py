@@ -198,7 +198,9 @@ def _text() -> list[str]:
     for package in ("bridge", "dialplan", "cdr", "privacy", "config"):
         for module in sorted((_ROOT / package).rglob("*.py")):
             pages += re.findall(r'"""(.*?)"""', module.read_text(), re.DOTALL)
-    return re.sub(r"[^A-Za-z,.;:' ]+", " ", " ".join(pages)).split()
+    words = re.sub(r"[^A-Za-z,.;:' ]+", " ", " ".join(pages)).split()
+    # What is left of tables and diagrams would be read as silence.
+    return [word for word in words if word[:1].isalpha()]
 
 
 def _read(voice: str, words: list[str], seconds: float, seed: int) -> PCM:
