@@ -251,3 +251,7 @@ class Sequences(Rows):
         """Return the mean of the jitter since the legs were opened [time stamp units]."""
         mean: npt.NDArray[np.float64] = self.jitter_sum[rows] / np.maximum(self.timings[rows], 1)
         return mean
+
+    def jitter_most(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Return the worst of the jitter, once it has settled, but no less than its mean."""
+        return np.maximum(self.jitter_worst[rows], self.jitter_mean(rows))

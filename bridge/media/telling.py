@@ -166,7 +166,7 @@ class Teller:
             **{name: state.leg_counters.named(name, rows) for name in COUNTERS_TOLD},
             "jitter_ms": sequences.jitter[rows] / 8,
             "jitter_ms_mean": np.where(timed, sequences.jitter_mean(rows) / 8, np.nan),
-            "jitter_ms_worst": np.where(timed, sequences.jitter_worst[rows] / 8, np.nan),
+            "jitter_ms_worst": np.where(timed, sequences.jitter_most(rows) / 8, np.nan),
             "rtt_ms": reports.rtt[rows, 0],
             "rtt_ms_worst": reports.rtt[rows, 1],
             "remote_lost": reports.remote_lost[rows],

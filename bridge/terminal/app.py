@@ -160,6 +160,7 @@ class LiveApp(App[None]):
             self.post_message(Resize(size, size))
         elif size != self._page.size:
             self.screen.post_message(Resize(size, size))
+            self.screen.refresh(layout=True)
 
     def action_leave(self) -> None:
         """Quit."""

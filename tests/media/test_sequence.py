@@ -203,3 +203,8 @@ def test_the_worst_jitter_is_of_what_has_settled() -> None:
         seen.append(float(sequences.jitter[0]))
     assert sequences.jitter_worst[0] == pytest.approx(max(seen[17:]))
     assert seen[-1] < 10 < sequences.jitter_worst[0] < seen[1] == pytest.approx(640)
+    # A mean over all of it can be more than the worst of a short rest: nobody is told that.
+    row = np.array([0])
+    assert sequences.jitter_most(row)[0] == sequences.jitter_worst[0] > sequences.jitter_mean(row)
+    sequences.jitter_worst[0] = 1
+    assert sequences.jitter_most(row)[0] == sequences.jitter_mean(row)[0] > 1
