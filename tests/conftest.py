@@ -4,6 +4,7 @@ import ipaddress
 import sys
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The events of PEP 578 that carry an address or a host name to be reached.
@@ -23,6 +24,11 @@ def pytest_configure() -> None:
         "shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("shared machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes: short ones fill what is left of the time."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 def _refuse_beyond_loopback(event: str, arguments: tuple[Any, ...]) -> None:
