@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -39,9 +38,6 @@ def live(administration: Administration[Any], /, conference: str | None) -> None
     from bridge.terminal.app import LiveApp  # noqa: PLC0415
     from bridge.terminal.model import View  # noqa: PLC0415
 
-    # Sizes that stand in the environment stay what they were when a window is dragged.
-    for name in ("COLUMNS", "LINES"):
-        os.environ.pop(name, None)
     view = View()
     if found is not None:
         view.open(str(found["id"]))

@@ -8,6 +8,7 @@ the terminal back as it was on every way out: quitting, a fault, and the signals
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import time
@@ -116,6 +117,9 @@ class LiveApp(App[None]):
     ]
 
     def __init__(self, path: Path, view: View | None = None) -> None:
+        # Sizes that stand in the environment stay what they were when a window is dragged.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
         super().__init__(ansi_color=True)
         self.view = view if view is not None else View()
         self._path = path

@@ -59,7 +59,9 @@ def bridge_that_runs(tmp_path: Path) -> Iterator[Path]:
 def start(path: Path, program: str = RUN, size: tuple[int, int] = (80, 24)) -> Terminal:
     """Start the view."""
     command = [sys.executable, "-c", VIEW + program, str(path)]
-    return Terminal(command, *size, env=dict(os.environ), cwd=ROOT)
+    # As where a shell exports what its window once was.
+    env = {**os.environ, "COLUMNS": "80", "LINES": "24"}
+    return Terminal(command, *size, env=env, cwd=ROOT)
 
 
 def test_screen_is_whole_after_sizes_that_change_faster_than_it_is_drawn(path: Path) -> None:
