@@ -142,7 +142,7 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
         bridge = Bridge(settings, directory, context.vault, records, bank, loop)
         used_codes = UsedCodes(context.database, loop)
         stack.push_async_callback(asyncio.to_thread, used_codes.close)
-        bridge.on_code_used = used_codes.use
+        bridge.on_code_used = used_codes.add
         spending = Spending(context.database, loop)
         stack.push_async_callback(asyncio.to_thread, spending.close)
         bridge.dialling.ledger.restore(await asyncio.to_thread(spending.read))

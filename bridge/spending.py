@@ -6,21 +6,17 @@ back at the next start, so that a restart gives nobody their money back. A call 
 never settled: what was set aside for it stays spent. Rows older than a day are deleted; nothing in
 them is about anybody.
 
-The ledger's times are monotonic, those of the rows are on the wall. A cost that could not be
-written, because the database was locked or its disk full, is kept and tried again, as
-`bridge.used_codes` does: by the bridge's sweep, and a last time at its end.
+The ledger's times are monotonic, those of the rows are on the wall.
 """
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import structlog
 from sqlalchemy import delete, select
-from sqlalchemy.exc import DBAPIError
 
+from bridge.unwritten import Unwritten
 from cdr.records import new_id
 from config.database import utc_now
 from dialplan.dial_out import DAY_S, Cost
@@ -29,16 +25,18 @@ from dialplan.tables import OutgoingCost
 if TYPE_CHECKING:
     import asyncio
     import uuid
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
 
     from config.database import Database
 
 __all__ = ["Spending"]
 
-_log = structlog.get_logger("bridge.spending")
 _DAY = timedelta(seconds=DAY_S)
 
 
-class Spending:
+class Spending(Unwritten[OutgoingCost]):
     """Tells the database what calls cost.
 
     Args:
@@ -46,18 +44,12 @@ class Spending:
         loop: the event loop; its clock is the ledger's.
     """
 
-    def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
-        self._database = database
-        self._loop = loop
-        self._ids: dict[int, uuid.UUID] = {}
-        self._waiting: list[OutgoingCost] = []
-        self._writing = threading.Lock()
-        self._away = False
+    what = "costs of calls"
+    lost = "count no more"
 
-    @property
-    def waiting(self) -> int:
-        """How many changes the database does not know yet."""
-        return len(self._waiting)
+    def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(database, loop)
+        self._ids: dict[int, uuid.UUID] = {}
 
     def read(self) -> list[Cost]:
         """Return what earlier runs spent in the last day, oldest first. Blocks.
@@ -101,38 +93,13 @@ class Spending:
         )
         if cost.spent is not None:
             del self._ids[call]
-        self._waiting.append(row)
-        self._loop.run_in_executor(None, self.write)
+        self.add(row)
 
     def _on_the_wall(self, at: float) -> datetime:
         return utc_now() - timedelta(seconds=self._loop.time() - at)
 
-    def write(self) -> None:
-        """Write what waits; what cannot be written goes on waiting. Blocks: call it in a thread."""
-        with self._writing:
-            rows = list(self._waiting)
-            if not rows:
-                return
-            try:
-                with self._database.session() as session:
-                    for row in rows:
-                        session.merge(row)
-                    old = OutgoingCost.began_at <= utc_now() - _DAY
-                    session.execute(delete(OutgoingCost).where(old))
-            except DBAPIError as error:
-                if not self._away:
-                    self._away = True
-                    _log.warning(
-                        "costs of calls wait for the database", calls=len(rows), error=error
-                    )
-                return
-            del self._waiting[: len(rows)]
-            if self._away:
-                self._away = False
-                _log.info("costs of calls were written after all", calls=len(rows))
-
-    def close(self) -> None:
-        """Write what waits for the last time, and say what is lost. Blocks."""
-        self.write()
-        if self._waiting:
-            _log.error("costs of calls could not be written and count no more", calls=self.waiting)
+    def put(self, session: Session, changes: Sequence[OutgoingCost]) -> None:
+        """Write costs, and delete those that no cap looks back to."""
+        for row in changes:
+            session.merge(row)
+        session.execute(delete(OutgoingCost).where(OutgoingCost.began_at <= utc_now() - _DAY))

@@ -50,7 +50,6 @@ FALL: Final = 10 ** (-0.3 / 10)
 """Where recent talk is 6 dB softer than what was measured, that falls by 15 dB a second. Else a
 loud talker who hands over to a soft one would leave that one far too soft for half a minute."""
 
-
 _FALLS: Final = np.float32(1 - FALL)
 
 

@@ -60,8 +60,7 @@ _ATTACK_LIMIT: Final = ATTACK + 1
 _STAYS_LESS: Final = np.float32(1 - STAYS_OUT)
 _UP: Final = np.int8(2)
 _FRAME_MS: Final = 20
-_NEVER: Final = 1e9
-_NEVER_LESS: Final = np.float32(_NEVER)
+_NEVER: Final = np.float32(1e9)
 
 
 def frame_rms(pcm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -103,7 +102,7 @@ class Levels(Rows):
         # Factor that guards set and `gains` multiplies in; this table only keeps it.
         self.duck: npt.NDArray[np.float32] = self.column("duck", np.float32, fill=1, kept=True)
         # Of the windows of `floor`: this one and the one before, and how much of it has been heard.
-        self.least: npt.NDArray[np.float32] = self.column("least", np.float32, fill=_NEVER)
+        self.least: npt.NDArray[np.float32] = self.column("least", np.float32, fill=float(_NEVER))
         self.least_before: npt.NDArray[np.float32] = self.column(
             "least_before", np.float32, fill=FIRST_FLOOR, kept=True
         )
@@ -143,7 +142,7 @@ class Levels(Rows):
 
     def _follow_floor(self) -> None:
         self.seen += self.came
-        np.minimum(self.least, self.rms + _NEVER_LESS * ~self.came, out=self.least)
+        np.minimum(self.least, self.rms + _NEVER * ~self.came, out=self.least)
         np.minimum(self.least, self.least_before, out=self.floor)
         self.floor *= np.float32(BIAS)
         np.maximum(self.floor, LEAST_FLOOR, out=self.floor)

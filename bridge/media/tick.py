@@ -316,7 +316,8 @@ class Tick:
             pressed = state.keys.tell(row, leg, digit, "inband", self._now)
             if pressed is not None:
                 state.put(pressed)
-                self._channel.flush()
+        if len(rows):
+            self._channel.flush()
 
     def _level(self) -> None:
         """Measure what is said, see who speaks, and give each leg its gain."""

@@ -5,7 +5,7 @@ dropped and counted, for whoever lost the most would be served the worst by news
 States do not wait: what is published is how the conference is then, at most once in `STATE_S`. At
 each connection the states of all conferences that are there are due at once, before any event.
 
-Replies to commands are for now or never: they are dropped with the connection.
+Replies to commands do not wait for the next connection: who asked has given up by then.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bridge.spending import Spending
 from config.database import Database, open_database
-from dialplan.dial_out import Allowed, Cost, Ledger
+from dialplan.dial_out import Allowed, Ledger
 from dialplan.tables import OutgoingCost
 
 CALL = Allowed("+46701740605", "SE", 0.10, 600.0)
@@ -162,23 +162,6 @@ def test_what_is_spent_while_the_database_is_locked_is_written_afterwards(
         "costs of calls wait for the database",
         "costs of calls were written after all",
     ]
-
-
-def test_the_end_writes_what_waits_or_says_what_is_lost(tmp_path: Path, database: Database) -> None:
-    """A last try at the end; where it fails too, an administrator must hear of it."""
-
-    async def scene() -> None:
-        spending = Spending(database, asyncio.get_running_loop())
-        with locked(tmp_path / "bridge.sqlite"):
-            spending.note(1, Cost(7, 100.0, 0.10, 1.0))
-            await asyncio.to_thread(spending.write)
-            with capture_logs() as said:
-                spending.close()
-            assert [(line["log_level"], line["calls"]) for line in said] == [("error", 1)]
-        spending.close()
-        assert rows(database) == 1
-
-    asyncio.run(scene())
 
 
 def test_nothing_kept_is_about_anybody() -> None:

@@ -75,7 +75,7 @@ def test_a_used_code_is_written_at_once(database: Database) -> None:
     async def scene() -> None:
         loop = asyncio.get_running_loop()
         codes = UsedCodes(database, loop)
-        codes.use(1)
+        codes.add(1)
         await loop.shutdown_default_executor()
         assert codes.waiting == 0
         assert used(database) == [1]
@@ -91,9 +91,9 @@ def test_a_code_used_while_the_database_is_locked_is_written_afterwards(
     async def scene() -> None:
         codes = UsedCodes(database, asyncio.get_running_loop())
         with locked(tmp_path / "bridge.sqlite"):
-            codes.use(1)
+            codes.add(1)
             await asyncio.to_thread(codes.write)
-            codes.use(2)
+            codes.add(2)
             await asyncio.to_thread(codes.write)
             assert codes.waiting == 2
         assert used(database) == []
@@ -115,11 +115,11 @@ def test_the_end_writes_what_waits_or_says_what_is_lost(tmp_path: Path, database
     async def scene() -> None:
         codes = UsedCodes(database, asyncio.get_running_loop())
         with locked(tmp_path / "bridge.sqlite"):
-            codes.use(1)
+            codes.add(1)
             await asyncio.to_thread(codes.write)
             with capture_logs() as said:
                 await asyncio.to_thread(codes.close)
-            assert [(line["log_level"], line["codes"]) for line in said] == [("error", 1)]
+            assert [(line["log_level"], line["count"]) for line in said] == [("error", 1)]
         await asyncio.to_thread(codes.close)
         assert used(database) == [1]
 
