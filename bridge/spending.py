@@ -45,7 +45,7 @@ class Spending(Unwritten[OutgoingCost]):
     """
 
     what = "costs of calls"
-    lost = "count no more"
+    lost = "these costs no longer count towards the limit"
 
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(database, loop)

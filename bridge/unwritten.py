@@ -37,7 +37,7 @@ class Unwritten(ABC, Generic[T]):
     """
 
     what: ClassVar[str]
-    """They are called so in the log."""
+    """The log says so which changes it speaks of."""
 
     lost: ClassVar[str]
     """What it means where they are never written."""
@@ -76,16 +76,24 @@ class Unwritten(ABC, Generic[T]):
                 if not self._away:
                     self._away = True
                     _log.warning(
-                        f"{self.what} wait for the database", count=len(changes), error=error
+                        "changes wait for the database",
+                        what=self.what,
+                        count=len(changes),
+                        error=error,
                     )
                 return
             del self._waiting[: len(changes)]
             if self._away:
                 self._away = False
-                _log.info(f"{self.what} were written after all", count=len(changes))
+                _log.info("changes were written after all", what=self.what, count=len(changes))
 
     def close(self) -> None:
         """Write what waits for the last time, and say what is lost. Blocks."""
         self.write()
         if self._waiting:
-            _log.error(f"{self.what} could not be written and {self.lost}", count=self.waiting)
+            _log.error(
+                "changes could not be written",
+                what=self.what,
+                count=self.waiting,
+                hint=self.lost,
+            )

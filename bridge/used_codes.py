@@ -22,7 +22,7 @@ class UsedCodes(Unwritten[int]):
     """Tells the database which single-use codes were used, by the ids of their rows."""
 
     what = "used codes"
-    lost = "open again"
+    lost = "these codes open again"
 
     def put(self, session: Session, changes: Sequence[int]) -> None:
         """Write which codes were used."""

@@ -158,9 +158,9 @@ def test_what_is_spent_while_the_database_is_locked_is_written_afterwards(
 
     with capture_logs() as said:
         asyncio.run(scene())
-    assert [line["event"] for line in said] == [
-        "costs of calls wait for the database",
-        "costs of calls were written after all",
+    assert [(line["event"], line["what"]) for line in said] == [
+        ("changes wait for the database", "costs of calls"),
+        ("changes were written after all", "costs of calls"),
     ]
 
 

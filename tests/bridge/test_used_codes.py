@@ -103,9 +103,9 @@ def test_a_code_used_while_the_database_is_locked_is_written_afterwards(
 
     with capture_logs() as said:
         asyncio.run(scene())
-    assert [line["event"] for line in said] == [
-        "used codes wait for the database",
-        "used codes were written after all",
+    assert [(line["event"], line["what"]) for line in said] == [
+        ("changes wait for the database", "used codes"),
+        ("changes were written after all", "used codes"),
     ]
 
 
