@@ -149,7 +149,6 @@ class _Frame:
 
     packets: list[tuple[int, bytes, bool, int]] = field(default_factory=list)
     samples: Samples | None = None
-    begun: "threading.Event | None" = None
 
 
 def open_pair(host: str = "127.0.0.1") -> tuple[socket.socket, socket.socket]:
@@ -370,7 +369,8 @@ class RtpStream:
             self.sent += 1
 
     def _next_free(self) -> float:
-        return max(self._due, time.monotonic()) + len(self._frames) * self.ptime_ms / 1000
+        """Return when what is queued next goes out, at the earliest: what is late is caught up."""
+        return max(self._due + len(self._frames) * self.ptime_ms / 1000, time.monotonic())
 
     def _event(self, key: str, how: Digits) -> list[_Frame]:
         step = self.samples_per_frame
@@ -406,7 +406,6 @@ class RtpStream:
         if self._closed:
             return
         self._send_next()
-        self._due += self.ptime_ms / 1000
         behind = time.monotonic() - self._due
         if behind > _CATCH_UP * self.ptime_ms / 1000:
             self._due += behind
@@ -415,6 +414,7 @@ class RtpStream:
     def _send_next(self) -> None:
         with self._lock:
             frame = self._frames.popleft() if self._frames else None
+            self._due += self.ptime_ms / 1000
         step = self.samples_per_frame
         packets: list[Packet] = []
         if frame is not None and frame.packets:
