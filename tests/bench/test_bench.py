@@ -420,11 +420,13 @@ def test_a_hosts_command_is_timed_at_each_of_the_others(brief: None) -> None:
     """Mute all in a conference of eleven: each of ten hears it, unless packets come too late.
 
     A busy machine's do, and what a listener hears then is not steady: that is told, and no fault.
+    A moment may spoil it for all ten, so there are three commands.
     """
-    found = keys.measure(10, None, 1)
-    assert (found["legs"], found["hosts"], found["commands"]) == (10, 1, 1)
+    found = keys.measure(10, None, 3)
+    assert (found["legs"], found["hosts"]) == (10, 1)
+    assert 1 <= found["commands"] <= 3
     assert found["measured"] >= 1
-    assert (found["measured"] + found["unsettled"], found["missed"]) == (10, 0)
+    assert (found["measured"] + found["unsettled"], found["missed"]) == (30, 0)
     assert 0 < found["effect_ms"]["p50"] <= found["effect_ms"]["p99"] < 1000
     assert found["speech_ms"].keys() == found["effect_ms"].keys()
 
