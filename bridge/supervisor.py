@@ -63,8 +63,9 @@ from bridge.tapping import Tapping
 
 __all__ = ["HANG_S", "MediaSupervisor", "default_processes"]
 
-START_TIMEOUT_S: Final = 15.0
-"""Python and numpy alone took 200 to 490 ms; a machine that boots may take long over its disk."""
+START_TIMEOUT_S: Final = 90.0
+"""It takes a second, but 10 to 30 s of a core where the mixer must be compiled (it was changed, or
+there is no place to keep what was compiled); a machine that boots may take long over its disk."""
 
 HANG_S: Final = 0.3
 """Fifteen ticks without one, by the process's own fault (`media_process.Silence`): a caller who is

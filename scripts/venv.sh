@@ -97,6 +97,18 @@ mark_installed() {
     stamp_of "$1" >".venv/installed-$(basename "$1" .lock)"
 }
 
+# Compile the mixer's loops, so that no call waits for it: once for each content of its modules.
+compile_mixer() {
+    local stamp
+    stamp=$(cat bridge/media/*.py | sha256sum | cut -d' ' -f1)
+    [ "$(cat .venv/compiled 2>/dev/null)" = "$stamp" ] && return
+    say "compiling the mixer"
+    find bridge/media -name '*.nbi' -delete
+    .venv/bin/python -c 'import bridge.media.tick' || die "the mixer cannot be compiled" \
+        "the lines above say why"
+    printf '%s\n' "$stamp" >.venv/compiled
+}
+
 # Install lock $1 with hashes, wheels only: there may be no compiler. Further locks named are
 # contained in it and marked with it.
 install_lock() {

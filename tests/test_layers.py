@@ -6,6 +6,7 @@ so that something new is refused until somebody has thought about it.
 """
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ MAY_KNOW = {
     "bridge": frozenset({"config", "privacy", "cdr", "dialplan"}),
 }
 
-MEDIA_MAY_IMPORT = frozenset({"numpy", "msgspec", "cffi", "G722"})
+MEDIA_MAY_IMPORT = frozenset({"numpy", "numba", "msgspec", "cffi", "G722"})
 # Standard library that a 20 ms tick has no business with: event loops, databases, name servers.
 MEDIA_MAY_NOT_IMPORT = frozenset(
     {"asyncio", "concurrent", "dbm", "http", "logging", "multiprocessing", "sqlite3", "urllib"}
@@ -125,7 +126,7 @@ def test_packages_know_each_other_one_way(package: str) -> None:
 
 
 def test_media_imports_only_what_a_tick_needs() -> None:
-    """The media process imports numpy, msgspec, cffi, G722, the standard library and itself."""
+    """The media process imports numpy, numba, msgspec, cffi, G722, the standard library, itself."""
     modules = modules_of(ROOT / "bridge" / "media")
     allowed = (MEDIA_MAY_IMPORT | sys.stdlib_module_names | {"bridge"}) - MEDIA_MAY_NOT_IMPORT
     own = [
@@ -183,3 +184,9 @@ def test_no_star_imports(package: str) -> None:
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
     ]
     assert stars == []
+
+
+def test_only_media_processes_carry_the_compiler() -> None:
+    """It takes a second and 100 MB: neither a command nor the control process is to pay for it."""
+    code = "import sys, bridge.cli, bridge.house; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

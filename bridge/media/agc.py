@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.levels import Levels, from_dbov
 
@@ -50,7 +51,15 @@ FALL: Final = 10 ** (-0.3 / 10)
 """Where recent talk is 6 dB softer than what was measured, that falls by 15 dB a second. Else a
 loud talker who hands over to a soft one would leave that one far too soft for half a minute."""
 
-_FALLS: Final = np.float32(1 - FALL)
+_ACTIVE: Final = np.float32(MARGIN**2)
+_SOFTER: Final = np.float32(SOFTER)
+_FALL: Final = np.float32(FALL)
+_STRONGEST: Final = np.float32(STRONGEST)
+_WEAKEST: Final = np.float32(1 / STRONGEST)
+_DOWN: Final = np.float32(DOWN)
+_UP: Final = np.float32(UP)
+_STILL: Final = np.float32(STILL)
+_STILL_BELOW: Final = np.float32(1 / STILL)
 
 
 class Agc(Rows):
@@ -77,26 +86,51 @@ class Agc(Rows):
             levels: of this tick.
             target_dbov: the active speech level to come out at [dBov].
         """
-        square = np.square(levels.rms)
-        heard = levels.came & levels.talking
-        above = heard & (square > self.power * np.float32(MARGIN**2))
-        self.hang -= heard
-        np.maximum(self.hang, 0, out=self.hang)
-        np.putmask(self.hang, above, HANG_TICKS)
-        active = heard & (self.hang > 0)
-        self.frames += active
-        np.minimum(self.frames, MEMORY, out=self.frames)
-        frames = np.maximum(self.frames, 1)
-        self.power += (square - self.power) / frames * active
-        self.recent += (square - self.recent) / np.minimum(frames, RECENT) * heard
-        softer = heard & (self.recent < self.power * np.float32(SOFTER))
-        self.power *= 1 - _FALLS * softer
-        self._move(active & (self.frames >= FIRST), np.float32(from_dbov(target_dbov)))
+        _follow(
+            levels.rms,
+            levels.came,
+            levels.talking,
+            np.float32(from_dbov(target_dbov)),
+            self.hang,
+            self.frames,
+            self.power,
+            self.recent,
+            self.gain,
+        )
 
-    def _move(self, moves: npt.NDArray[np.bool_], target: np.float32) -> None:
-        wanted = target / np.sqrt(np.maximum(self.power, 1))
-        np.minimum(np.maximum(wanted, 1 / STRONGEST), STRONGEST, out=wanted)
-        wanted /= self.gain
-        moves &= (wanted > STILL) | (wanted < 1 / STILL)
-        np.minimum(np.maximum(wanted, DOWN), UP, out=wanted)
-        self.gain *= 1 + (wanted - 1) * moves
+
+@compiled(
+    "void(float32[::1], boolean[::1], boolean[::1], float32, int8[::1], float32[::1],"
+    " float32[::1], float32[::1], float32[::1])"
+)
+def _follow(
+    rms: npt.NDArray[np.float32],
+    came: npt.NDArray[np.bool_],
+    talking: npt.NDArray[np.bool_],
+    target: np.float32,
+    hang: npt.NDArray[np.int8],
+    frames: npt.NDArray[np.float32],
+    power: npt.NDArray[np.float32],
+    recent: npt.NDArray[np.float32],
+    gain: npt.NDArray[np.float32],
+) -> None:
+    one = np.float32(1)
+    for row in range(rms.size):
+        if not (came[row] and talking[row]):
+            continue
+        square = rms[row] * rms[row]
+        hang[row] = HANG_TICKS if square > power[row] * _ACTIVE else max(hang[row] - 1, 0)
+        active = hang[row] > 0
+        if active:
+            frames[row] = min(frames[row] + one, np.float32(MEMORY))
+        count = max(frames[row], one)
+        if active:
+            power[row] += (square - power[row]) / count
+        recent[row] += (square - recent[row]) / min(count, np.float32(RECENT))
+        if recent[row] < power[row] * _SOFTER:
+            power[row] *= _FALL
+        if active and frames[row] >= FIRST:
+            wanted = target / np.sqrt(max(power[row], one))
+            wanted = min(max(wanted, _WEAKEST), _STRONGEST) / gain[row]
+            if wanted > _STILL or wanted < _STILL_BELOW:
+                gain[row] *= min(max(wanted, _DOWN), _UP)

@@ -31,6 +31,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
 from bridge.media.levels import frame_rms
@@ -84,10 +85,6 @@ _FEWEST: Final = 8  # packets from which on there is something to judge
 _SLOW_SHARE: Final = 64
 _FAST_SHARE: Final = 16
 _HALF_WINDOW: Final = 60  # ticks; the histogram covers one to two of them, 1.2 to 2.4 s
-
-_AHEAD: Final = np.arange(_SLOWEST, _SLOWEST + BINS)
-_UP_TO: Final = np.triu(np.ones((BINS, BINS), np.float32))
-_EACH: Final = np.ones(BINS, np.float32)
 
 _Rows = npt.NDArray[np.intp]
 _Ints = npt.NDArray[np.int64]
@@ -187,34 +184,21 @@ class Depth(Rows):
             rows: intp, `(k,)`: the legs.
             play_row: int64, `(k,)`: where they are played.
         """
-        # Whether waiting for a row was worth it shows when it comes: it is not counted here.
-        holds = self.holds[rows]
-        seen = (self.running[rows] + self.before[rows]).reshape(-1)
-        bins = (self.tick - (play_row + holds)[:, None] - _AHEAD) & (BINS - 1)
-        bins += BINS * np.arange(len(rows))[:, None]
-        # Of each leg, packets so many rows ahead or fewer: whole numbers, which float32 holds.
-        below = seen[bins].astype(np.float32) @ _UP_TO
-        total = below[:, -1].astype(np.int64)
-        slow, fast, half = _first_above(
-            below, total // _SLOW_SHARE, total - total // _FAST_SHARE - 1, total // 2
+        _judge(
+            rows,
+            play_row,
+            self.tick,
+            self.running,
+            self.before,
+            self.turned,
+            self.holds,
+            self.fast,
+            self.lag,
+            self.excess,
+            self.since,
+            self.can_wait,
+            self.quiet,
         )
-        urgent = (slow < 0) | (fast >= CAP_ROWS)
-        longer = np.maximum(np.maximum(-slow, 1 - fast), 0)
-        longer = np.minimum(longer, np.maximum(CAP_ROWS - fast, 0))
-        shorter = np.maximum(np.maximum(np.minimum(slow, half - 1), fast - CAP_ROWS), 0)
-        known = total >= _FEWEST
-        legs = rows[known]
-        self.fast[legs] = (fast + holds)[known]
-        wanted = (FRAME * (shorter - longer) + self.lag[rows])[known]
-        fresh = legs[(self.excess[legs] == 0) & (wanted != 0)]
-        self.since[fresh] = self.tick
-        self.quiet[fresh] = 0
-        self.excess[legs] = wanted
-        self.can_wait[legs] = ~urgent[known] & (np.abs(wanted) <= FRAME)
-        turn = rows[self.tick - self.turned[rows] >= _HALF_WINDOW]
-        self.before[turn] = self.running[turn]
-        self.running[turn] = 0
-        self.turned[turn] = self.tick
 
     def hear(self, rows: _Rows, pcm: npt.NDArray[np.float32]) -> None:
         """See for how long those are quiet that have an excess.
@@ -277,17 +261,57 @@ class Depth(Rows):
         return moved
 
 
-def _first_above(below: npt.NDArray[np.float32], *counts: _Ints) -> _Ints:
-    """Return how many rows ahead the first packets are of which more come as late or later.
-
-    Args:
-        below: float32, `(k, BINS)`: packets up to so many rows ahead; at least one.
-        counts: int64, `(k,)` each: of so many there are more, at the latest in the last bin.
-
-    Returns:
-        int64, `(len(counts), k)`.
-    """
-    # They only grow with the bin, so that counting is finding.
-    above = (below > np.stack(counts)[:, :, None]).astype(np.float32) @ _EACH
-    first: _Ints = _SLOWEST + BINS - above.astype(np.int64)
-    return first
+@compiled(
+    "void(int64[::1], int64[::1], int64, int16[:, ::1], int16[:, ::1], int64[::1], int64[::1],"
+    " int64[::1], int64[::1], int64[::1], int64[::1], boolean[::1], int64[::1])"
+)
+def _judge(  # noqa: C901 - counted and judged in one go
+    rows: _Rows,
+    play_row: _Ints,
+    tick: int,
+    running: npt.NDArray[np.int16],
+    before: npt.NDArray[np.int16],
+    turned: _Ints,
+    holds: _Ints,
+    fastest: _Ints,
+    lag: _Ints,
+    excess: _Ints,
+    since: _Ints,
+    can_wait: npt.NDArray[np.bool_],
+    quiet: _Ints,
+) -> None:
+    for i in range(rows.size):
+        row = rows[i]
+        total = np.int64(0)
+        for k in range(BINS):
+            total += running[row, k] + before[row, k]
+        if total >= _FEWEST:
+            # How many rows ahead the first packets are of which more than so many come as late or
+            # later. Whether waiting for a row was worth it shows when it comes: it does not count.
+            few, most, middle = total // _SLOW_SHARE, total - total // _FAST_SHARE - 1, total // 2
+            zero = tick - play_row[i] - holds[row]
+            slow = fast = half = _SLOWEST
+            below = np.int64(0)
+            for ahead in range(_SLOWEST, _SLOWEST + BINS):
+                k = (zero - ahead) & (BINS - 1)
+                below += running[row, k] + before[row, k]
+                if below <= few:
+                    slow += 1
+                if below <= middle:
+                    half += 1
+                if below <= most:
+                    fast += 1
+            longer = min(max(-slow, 1 - fast, 0), max(CAP_ROWS - fast, 0))
+            shorter = max(min(slow, half - 1), fast - CAP_ROWS, 0)
+            fastest[row] = fast + holds[row]
+            wanted = FRAME * (shorter - longer) + lag[row]
+            if excess[row] == 0 and wanted != 0:
+                since[row] = tick
+                quiet[row] = 0
+            excess[row] = wanted
+            can_wait[row] = slow >= 0 and fast < CAP_ROWS and abs(wanted) <= FRAME
+        if tick - turned[row] >= _HALF_WINDOW:
+            for k in range(BINS):
+                before[row, k] = running[row, k]
+                running[row, k] = 0
+            turned[row] = tick

@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.agc import Agc
-from bridge.media.codecs import AT_ONCE, FRAME
+from bridge.media.codecs import FRAME
 from bridge.media.gate import Gate
 from bridge.media.levels import Levels
 from bridge.media.messages import Configure
@@ -47,6 +48,16 @@ def shapes(samples: int) -> npt.NDArray[np.float32]:
     return np.stack((np.ones(samples), line, np.minimum(1, QUICK * line))).astype(np.float32)
 
 
+@functools.cache
+def _ones(capacity: int) -> npt.NDArray[np.float32]:
+    return np.ones(capacity, np.float32)
+
+
+@functools.cache
+def _nobody(capacity: int) -> npt.NDArray[np.bool_]:
+    return np.zeros(capacity, np.bool_)
+
+
 class Gains(Rows):
     """The gain of each leg in this tick's frame.
 
@@ -62,7 +73,6 @@ class Gains(Rows):
         # At the end of the frame.
         self.end: npt.NDArray[np.float32] = self.column("end", np.float32, fill=1)
         self.flat = True
-        self._curves = np.empty((AT_ONCE, FRAME), np.float32)
 
     def follow(self, levels: Levels, gate: Gate, agc: Agc, options: Configure) -> None:
         """Make the gains of this tick out of what each stage wants.
@@ -73,21 +83,14 @@ class Gains(Rows):
             agc: of this tick.
             options: which of them count.
         """
-        end = levels.duck.copy()
-        if options.gate:
-            end *= gate.gain
-        if options.agc:
-            end *= agc.gain
-        rise = end - self.end
-        self.coefficients[:, _BEGIN] = self.end
-        self.coefficients[:, _RISE] = rise
-        self.coefficients[:, _SUDDEN] = 0
-        if options.gate and gate.sudden.any():
-            sudden = np.flatnonzero(gate.sudden)
-            self.coefficients[sudden, _SUDDEN] = rise[sudden]
-            self.coefficients[sudden, _RISE] = 0
-        self.end = end
-        self.flat = not rise.any() and bool((end == 1).all())
+        self.flat = _follow(
+            levels.duck,
+            gate.gain if options.gate else _ones(self.capacity),
+            agc.gain if options.agc else _ones(self.capacity),
+            gate.sudden if options.gate else _nobody(self.capacity),
+            self.end,
+            self.coefficients,
+        )
 
     def silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         """Say of which legs nothing at all is heard in this frame: bool, as long as `rows`."""
@@ -105,10 +108,44 @@ class Gains(Rows):
             rows: intp, `(n,)`: the legs, each once.
             pcm: float32, `(n, 160)`.
         """
-        if self.flat:
-            return
-        coefficients = self.coefficients[rows]
-        for first in range(0, len(rows), AT_ONCE):
-            part = coefficients[first : first + AT_ONCE]
-            curves = np.matmul(part, shapes(FRAME), out=self._curves[: len(part)])
-            pcm[first : first + AT_ONCE] *= curves
+        if not self.flat:
+            _apply(self.coefficients, rows, shapes(FRAME), pcm)
+
+
+@compiled(
+    "boolean(float32[::1], float32[::1], float32[::1], boolean[::1], float32[::1], float32[:, ::1])"
+)
+def _follow(
+    duck: npt.NDArray[np.float32],
+    gate: npt.NDArray[np.float32],
+    agc: npt.NDArray[np.float32],
+    sudden: npt.NDArray[np.bool_],
+    end: npt.NDArray[np.float32],
+    coefficients: npt.NDArray[np.float32],
+) -> bool:
+    flat = True
+    for row in range(end.size):
+        gain = duck[row] * gate[row] * agc[row]
+        rise = gain - end[row]
+        coefficients[row, _BEGIN] = end[row]
+        coefficients[row, _RISE] = np.float32(0) if sudden[row] else rise
+        coefficients[row, _SUDDEN] = rise if sudden[row] else np.float32(0)
+        end[row] = gain
+        flat = flat and rise == 0 and gain == 1
+    return flat
+
+
+@compiled("void(float32[:, ::1], int64[::1], float32[:, ::1], float32[:, ::1])")
+def _apply(
+    coefficients: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.intp],
+    shapes: npt.NDArray[np.float32],
+    pcm: npt.NDArray[np.float32],
+) -> None:
+    line, quick = shapes[_RISE], shapes[_SUDDEN]
+    for i in range(rows.size):
+        row = coefficients[rows[i]]
+        begin, rise, sudden = row[_BEGIN], row[_RISE], row[_SUDDEN]
+        frame = pcm[i]
+        for k in range(frame.size):
+            frame[k] *= begin + rise * line[k] + sudden * quick[k]

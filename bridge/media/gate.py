@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import DECODED_VALUES, TABLED
 from bridge.media.levels import Levels
@@ -37,8 +38,7 @@ CLOSING: Final = 0.25
 _EVERY: Final = 4
 """One octet of so many is looked at: a level to within a decibel is all that is asked for."""
 
-_SPEECH_HANG: Final = np.int8(SPEECH_HANG_TICKS)
-_NOISE_HANG: Final = np.int8(NOISE_HANG_TICKS)
+_CLOSING: Final = np.float32(CLOSING)
 _CODES: Final = 256
 _SQUARES: Final = np.square(DECODED_VALUES.astype(np.float32)).reshape(-1)
 
@@ -103,20 +103,36 @@ class Gate(Rows):
         Args:
             levels: of this tick.
         """
-        hang = self.hang
-        hang -= 1
-        np.maximum(hang, 0, out=hang)
-        was_shut = self.gain == 0
-        loud = levels.loud
-        np.maximum(hang, _NOISE_HANG * loud, out=hang)
-        np.maximum(hang, _SPEECH_HANG * (loud & levels.talking), out=hang)
-        np.logical_and(was_shut, loud, out=self.sudden)
-        np.maximum(hang, _NOISE_HANG * (self.coming > levels.threshold), out=hang)
-        self.gain -= np.float32(CLOSING)
-        np.maximum(self.gain, 0, out=self.gain)
-        np.putmask(self.gain, hang > 0, 1)
+        _follow(
+            levels.loud,
+            levels.talking,
+            self.coming > levels.threshold,
+            self.hang,
+            self.gain,
+            self.sudden,
+        )
 
     def close(self, rows: npt.NDArray[np.intp]) -> None:
         """Shut the gates of legs that may not speak, at once."""
         self.gain[rows] = 0
         self.hang[rows] = 0
+
+
+@compiled("void(boolean[::1], boolean[::1], boolean[::1], int8[::1], float32[::1], boolean[::1])")
+def _follow(
+    loud: npt.NDArray[np.bool_],
+    talking: npt.NDArray[np.bool_],
+    comes: npt.NDArray[np.bool_],
+    hang: npt.NDArray[np.int8],
+    gain: npt.NDArray[np.float32],
+    sudden: npt.NDArray[np.bool_],
+) -> None:
+    for row in range(loud.size):
+        ticks = max(hang[row] - 1, 0)
+        if loud[row] or comes[row]:
+            ticks = max(ticks, NOISE_HANG_TICKS)
+        if loud[row] and talking[row]:
+            ticks = max(ticks, SPEECH_HANG_TICKS)
+        hang[row] = ticks
+        sudden[row] = loud[row] and gain[row] == 0
+        gain[row] = np.float32(1) if ticks else max(gain[row] - _CLOSING, np.float32(0))

@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._rows import Rows
-from bridge.media.codecs import AT_ONCE, FRAME, TABLED, decode, encode
+from bridge.media.codecs import FRAME, TABLED
+from bridge.media.companding import decode_rows, encode
 from bridge.media.legs import Legs
-from bridge.media.limiter import Limiter, block_peaks
-from bridge.media.mix import clip, hear_others, loudest_others, sum_rooms
+from bridge.media.limiter import BLOCKS, Limiter, block_peaks
+from bridge.media.mix import hear_others, loudest, sum_rooms, turn_down
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.seating import Seating
 from bridge.media.speech import MIX, REPLACE, Players
@@ -36,14 +37,15 @@ class Hearing(Rows):
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
-        self.octets: npt.NDArray[np.uint8] = self.column("octets", np.uint8, FRAME)
         self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
         self.heard: npt.NDArray[np.float32] = self.column("heard", np.float32, FRAME)
         self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
         self.rooms = np.zeros((1, FRAME), np.float32)
-        self._loudest = self.rooms.copy()
-        self._samples = np.zeros((AT_ONCE, FRAME), np.int16)
+        # The least and the most that anybody says in each.
+        self._least = self.rooms.copy()
+        self._most = self.rooms.copy()
+        self._curves = self.rooms.copy()
         # By place in `seating.ears`.
         self.whispers = np.zeros((0, FRAME), np.float32)
 
@@ -51,7 +53,9 @@ class Hearing(Rows):
         """Make place for the sums of so many rooms."""
         if capacity > len(self.rooms):
             self.rooms = np.zeros((2 * capacity, FRAME), np.float32)
-            self._loudest = self.rooms.copy()
+            self._least = self.rooms.copy()
+            self._most = self.rooms.copy()
+            self._curves = self.rooms.copy()
 
     def decode(
         self, seating: Seating, reading: Reading, store: PlayoutStore
@@ -67,14 +71,13 @@ class Hearing(Rows):
             float32, `(speakers, 160)`, 16-bit scale: a view of `pcm`.
         """
         n = seating.talkers
-        octets, pcm = self.octets[:n], self.pcm[:n]
+        pcm, index = self.pcm[:n], reading.index[:n]
         frames = store.octets.reshape(-1, FRAME)
-        np.take(frames, reading.index[:n], axis=0, out=octets, mode="clip")
-        decode(seating.codec, octets, pcm)
+        decode_rows(seating.codec, frames, index, pcm)
         for codec, chosen in seating.strange_in:
             if len(chosen):
                 decoded = np.empty((len(chosen), FRAME), np.float32)
-                decode(codec, octets[chosen], decoded)
+                decode_rows(codec, frames, index[chosen], decoded)
                 pcm[chosen] = decoded
         return pcm
 
@@ -119,13 +122,13 @@ class Hearing(Rows):
             chosen = np.flatnonzero(codecs == codec)
             if len(chosen):
                 decoded = np.empty((len(chosen), FRAME), np.float32)
-                decode(codec, octets[index[chosen]], decoded)
+                decode_rows(codec, octets, index[chosen], decoded)
                 pcm[chosen] = decoded
         return pcm
 
     def mix(self, seating: Seating, chimes: Players) -> None:
         """Sum each room, add what is played to all of it, and take each speaker out."""
-        sum_rooms(seating, self.pcm, self.rooms)
+        sum_rooms(seating, self.pcm, self.rooms, self._least, self._most)
         rooms = np.flatnonzero(chimes.active)
         if len(rooms):
             frames = chimes.render(rooms)
@@ -145,9 +148,7 @@ class Hearing(Rows):
     def measure(self, seating: Seating, limiter: Limiter) -> None:
         """Show a limiter the loudest that anybody in each room hears: all, or all but oneself."""
         rooms = seating.rooms
-        np.abs(self.rooms, out=self._loudest)
-        loudest_others(seating, self.pcm, self.rooms, self._loudest)
-        limiter.hear(rooms, block_peaks(self._loudest[rooms]))
+        limiter.hear(rooms, loudest(self.rooms, self._least, self._most, rooms, BLOCKS))
         ears = seating.ears
         if len(ears):
             limiter.hear(seating.ear_room, block_peaks(self._room_of_ears(seating) + self.whispers))
@@ -163,16 +164,11 @@ class Hearing(Rows):
     def limit(self, seating: Seating, limiter: Limiter) -> None:
         """Turn rooms that are too loud down, for all who hear them."""
         rooms = np.flatnonzero(limiter.limits)
-        self.rooms[rooms] *= limiter.curves(rooms, FRAME)
+        self._curves[rooms] = limiter.curves(rooms, FRAME)
+        self.rooms[rooms] *= self._curves[rooms]
+        turn_down(seating, self.heard, limiter.limits, self._curves)
         if len(seating.ears):
             self.whispers *= limiter.curves(seating.ear_room, FRAME)
-        for alike in seating.alike:
-            heard = alike.of(self.heard)
-            loud = np.flatnonzero(limiter.limits[alike.rooms])
-            if len(loud) == len(heard):
-                heard *= limiter.curves(alike.rooms, FRAME)[:, None]
-            elif len(loud):
-                heard[loud] *= limiter.curves(alike.rooms[loud], FRAME)[:, None]
 
     def play(
         self,
@@ -261,11 +257,7 @@ class Hearing(Rows):
             uint8, `(n, 160)`, by position: a view of `codes`.
         """
         n = seating.speakers
-        for first in range(0, n, AT_ONCE):
-            part = slice(first, min(n, first + AT_ONCE))
-            samples = self._samples[: part.stop - first]
-            clip(self.heard[part], samples)
-            encode(seating.codec, samples, self.codes[part])
+        encode(seating.codec, self.heard[:n], self.codes[:n])
         for codec, rooms, listening, which in seating.listening_to:
             self.codes[listening] = self._encode(codec, self.rooms[rooms])[which]
         self.codes[seating.deaf] = seating.deaf_code[:, None]
@@ -279,8 +271,6 @@ class Hearing(Rows):
 
     @staticmethod
     def _encode(codec: int, sums: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-        samples = np.empty(sums.shape, np.int16)
         codes = np.empty(sums.shape, np.uint8)
-        clip(sums, samples)
-        encode(codec, samples, codes)
+        encode(codec, sums, codes)
         return codes

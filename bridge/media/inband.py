@@ -38,7 +38,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._rows import Rows
-from bridge.media.codecs import FRAME, TABLED, decode
+from bridge.media.codecs import FRAME, TABLED
+from bridge.media.companding import decode
 from bridge.media.dtmf import DIGITS
 from bridge.media.legs import ALONE, NO_PAYLOAD_TYPE, Legs
 from bridge.media.playout import PlayoutStore, Reading

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._store_loops import WAIT_STEP_MS
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.emodel import mos
 from bridge.media.messages import QualityDropped, QualityRecovered
-from bridge.media.playout import WAIT_STEP_MS
 from bridge.media.quality import WAYS, Change, Line
 from bridge.media.state import State
 from bridge.media.telling import whose_turn

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 
 __all__ = ["HANG_OVER_TICKS", "Levels", "frame_rms", "from_dbov"]
@@ -57,10 +58,14 @@ ATTACK: Final = 4
 """Loud frames more than others before a leg is said to speak: 80 ms."""
 
 _ATTACK_LIMIT: Final = ATTACK + 1
-_STAYS_LESS: Final = np.float32(1 - STAYS_OUT)
-_UP: Final = np.int8(2)
 _FRAME_MS: Final = 20
 _NEVER: Final = np.float32(1e9)
+_BIAS: Final = np.float32(BIAS)
+_LEAST_FLOOR: Final = np.float32(LEAST_FLOOR)
+_GREATEST_FLOOR: Final = np.float32(GREATEST_FLOOR)
+_STANDS_OUT: Final = np.float32(STANDS_OUT)
+_STAYS_OUT: Final = np.float32(STAYS_OUT)
+_LEAST_LOUD: Final = np.float32(LEAST_LOUD)
 
 
 def frame_rms(pcm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -72,16 +77,23 @@ def frame_rms(pcm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     Returns:
         float32, `(n,)`, same scale.
     """
-    rms: npt.NDArray[np.float32] = np.sqrt(np.vecdot(pcm, pcm) / np.float32(pcm.shape[1]))
+    rms = np.empty(len(pcm), np.float32)
+    _rms(pcm, rms)
     return rms
+
+
+@compiled("void(float32[:, ::1], float32[::1])")
+def _rms(pcm: npt.NDArray[np.float32], rms: npt.NDArray[np.float32]) -> None:
+    for i in range(rms.size):
+        frame = pcm[i]
+        power = np.float32(0)
+        for k in range(frame.size):
+            power += frame[k] * frame[k]
+        rms[i] = np.sqrt(power / np.float32(frame.size))
 
 
 class Levels(Rows):
     """Level and speech of each leg.
-
-    Arithmetic goes over whole columns: it costs less than to pick the open rows out of them and
-    put the results back. What is for some rows only is multiplied by true or false: `where`, as an
-    argument or a function, goes through a column bit by bit, and takes twice as long.
 
     Args:
         capacity: rows to begin with.
@@ -113,7 +125,7 @@ class Levels(Rows):
         rows: npt.NDArray[np.intp],
         rms: npt.NDArray[np.float32],
         came: npt.NDArray[np.bool_],
-        heard: npt.NDArray[np.bool_] | bool = True,  # noqa: FBT001, FBT002 - one for all legs
+        heard: npt.NDArray[np.bool_] | None = None,
     ) -> npt.NDArray[np.intp]:
         """Take the levels of a tick in.
 
@@ -121,7 +133,7 @@ class Levels(Rows):
             rows: intp, `(n,)`: the legs that may speak, each once; all others are silent.
             rms: float32, `(n,)`: level of what is heard of them.
             came: bool, `(n,)`: it is what they sent in this frame.
-            heard: bool, `(capacity,)`: others may hear them; only that is talk.
+            heard: bool, `(capacity,)`: others may hear them; only that is talk. All when None.
 
         Returns:
             intp: the legs that began or ended to speak.
@@ -130,42 +142,28 @@ class Levels(Rows):
         self.rms[rows] = rms
         self.came[:] = False
         self.came[rows] = came
-        self._follow_floor()
-        np.greater(self.rms, self.threshold * (1 - _STAYS_LESS * self.loud), out=self.loud)
-        return self._follow_speech(heard)
+        was = self.talking.copy()
+        _follow(
+            self.rms,
+            self.came,
+            np.ones(self.capacity, np.bool_) if heard is None else heard,
+            self.least,
+            self.least_before,
+            self.seen,
+            self.floor,
+            self.loud,
+            self.attack,
+            self.hang,
+            self.talking,
+            self.talk_ms,
+        )
+        return np.flatnonzero(self.talking != was)
 
     @property
     def threshold(self) -> npt.NDArray[np.float32]:
         """Level from which each leg is loud, float32, `(capacity,)`, 16-bit scale."""
-        level: npt.NDArray[np.float32] = self.floor * np.float32(STANDS_OUT)
-        return np.maximum(level, np.float32(LEAST_LOUD), out=level)
-
-    def _follow_floor(self) -> None:
-        self.seen += self.came
-        np.minimum(self.least, self.rms + _NEVER * ~self.came, out=self.least)
-        np.minimum(self.least, self.least_before, out=self.floor)
-        self.floor *= np.float32(BIAS)
-        np.maximum(self.floor, LEAST_FLOOR, out=self.floor)
-        np.minimum(self.floor, GREATEST_FLOOR, out=self.floor)
-        full = np.flatnonzero(self.seen >= WINDOW_TICKS)
-        if len(full):
-            self.least_before[full] = self.least[full]
-            self.least[full] = _NEVER
-            self.seen[full] = 0
-
-    def _follow_speech(self, heard: npt.NDArray[np.bool_] | bool) -> npt.NDArray[np.intp]:  # noqa: FBT001 - as above
-        was = self.talking.copy()
-        self.attack += _UP * self.loud
-        self.attack -= 1
-        # Not `np.clip`: its checks of whole numbers take ten times as long as both of these.
-        np.maximum(self.attack, 0, out=self.attack)
-        np.minimum(self.attack, _ATTACK_LIMIT, out=self.attack)
-        self.hang -= 1
-        np.putmask(self.hang, self.loud & (was | (self.attack >= ATTACK)), HANG_OVER_TICKS)
-        np.maximum(self.hang, 0, out=self.hang)
-        np.greater(self.hang, 0, out=self.talking)
-        self.talk_ms += _FRAME_MS * (self.talking & heard)
-        return np.flatnonzero(self.talking != was)
+        level: npt.NDArray[np.float32] = np.maximum(self.floor * _STANDS_OUT, _LEAST_LOUD)
+        return level
 
     def fall_silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Let legs that may not speak any more fall silent; return those that were speaking."""
@@ -174,3 +172,46 @@ class Levels(Rows):
         self.attack[ended] = 0
         self.hang[ended] = 0
         return ended
+
+
+@compiled(
+    "void(float32[::1], boolean[::1], boolean[::1], float32[::1], float32[::1], int16[::1],"
+    " float32[::1], boolean[::1], int8[::1], int8[::1], boolean[::1], int64[::1])"
+)
+def _follow(
+    rms: npt.NDArray[np.float32],
+    came: npt.NDArray[np.bool_],
+    heard: npt.NDArray[np.bool_],
+    least: npt.NDArray[np.float32],
+    least_before: npt.NDArray[np.float32],
+    seen: npt.NDArray[np.int16],
+    floor: npt.NDArray[np.float32],
+    loud: npt.NDArray[np.bool_],
+    attack: npt.NDArray[np.int8],
+    hang: npt.NDArray[np.int8],
+    talking: npt.NDArray[np.bool_],
+    talk_ms: npt.NDArray[np.int64],
+) -> None:
+    for row in range(rms.size):
+        level = rms[row]
+        if came[row]:
+            seen[row] += 1
+            least[row] = min(least[row], level)
+        low = min(least[row], least_before[row]) * _BIAS
+        floor[row] = min(max(low, _LEAST_FLOOR), _GREATEST_FLOOR)
+        if seen[row] >= WINDOW_TICKS:
+            least_before[row] = least[row]
+            least[row] = _NEVER
+            seen[row] = 0
+        threshold = max(floor[row] * _STANDS_OUT, _LEAST_LOUD)
+        if loud[row]:
+            threshold *= _STAYS_OUT
+        loud[row] = level > threshold
+        attack[row] = min(max(attack[row] + (1 if loud[row] else -1), 0), _ATTACK_LIMIT)
+        if loud[row] and (talking[row] or attack[row] >= ATTACK):
+            hang[row] = HANG_OVER_TICKS
+        else:
+            hang[row] = max(hang[row] - 1, 0)
+        talking[row] = hang[row] > 0
+        if talking[row] and heard[row]:
+            talk_ms[row] += _FRAME_MS

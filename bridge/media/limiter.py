@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 
 __all__ = ["BLOCKS", "CEILING", "Limiter", "block_peaks", "hats"]
@@ -36,7 +37,10 @@ ATTACK: Final = 0.1
 RELEASE: Final = 1 / 1500
 """Of the gain's range, a knot: from 1 to 0 in 10 ms, and back in one and a half seconds."""
 
-_WHOLE: Final = 1 - 1e-6  # what rounding leaves of 1
+_WHOLE: Final = np.float32(1 - 1e-6)  # what rounding leaves of 1
+_CEILING: Final = np.float32(CEILING)
+_ATTACK: Final = np.float32(ATTACK)
+_RELEASE: Final = np.float32(RELEASE)
 
 
 def block_peaks(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -99,28 +103,50 @@ class Limiter(Rows):
 
     def follow(self) -> bool:
         """Make the gains of this tick; return whether any room is limited."""
-        was = self.limits.copy()
-        np.logical_or(self.peaks.max(axis=1) > CEILING, self.gain < 1, out=self.limits)
-        self.knots[was & ~self.limits] = 1
-        rooms = np.flatnonzero(self.limits)
-        if not len(rooms):
-            return False
-        need = np.minimum(1, CEILING / np.maximum(self.peaks[rooms], 1))
-        limit = np.ones((len(rooms), BLOCKS + 1), np.float32)
-        limit[:, :-1] = need
-        limit[:, 1:] = np.minimum(limit[:, 1:], need)
-        knot = np.arange(BLOCKS + 1, dtype=np.float32)
-        # Down in time: the least of what comes, each less by the way there.
-        line = limit + ATTACK * knot
-        line = np.minimum.accumulate(line[:, ::-1], axis=1)[:, ::-1] - ATTACK * knot
-        line[:, 0] = np.minimum(self.gain[rooms], limit[:, 0])
-        # Up slowly: the least of what was, each more by the way since.
-        line = np.minimum.accumulate(line - RELEASE * knot, axis=1) + RELEASE * knot
-        line[line > _WHOLE] = 1
-        self.knots[rooms] = line
-        self.gain[rooms] = line[:, -1]
-        return True
+        return _follow(self.peaks, self.limits, self.gain, self.knots)
 
     def curves(self, rooms: npt.NDArray[np.intp], samples: int) -> npt.NDArray[np.float32]:
         """Return gains by sample, float32, `(len(rooms), samples)`."""
         return self.knots[rooms] @ hats(samples)
+
+
+@compiled("boolean(float32[:, ::1], boolean[::1], float32[::1], float32[:, ::1])")
+def _follow(
+    peaks: npt.NDArray[np.float32],
+    limits: npt.NDArray[np.bool_],
+    gain: npt.NDArray[np.float32],
+    knots: npt.NDArray[np.float32],
+) -> bool:
+    some = False
+    one = np.float32(1)
+    for room in range(limits.size):
+        need, line = peaks[room], knots[room]
+        loudest = np.float32(0)
+        for block in range(BLOCKS):
+            loudest = max(loudest, need[block])
+        was = limits[room]
+        limits[room] = loudest > _CEILING or gain[room] < one
+        if not limits[room]:
+            if was:
+                line[:] = one
+            continue
+        some = True
+        # What the blocks beside each knot allow.
+        allowed = one
+        for block in range(BLOCKS):
+            before, allowed = allowed, min(one, _CEILING / max(need[block], one))
+            line[block] = min(before, allowed)
+        line[BLOCKS] = allowed
+        first = min(gain[room], line[0])
+        # Down in time: the least of what comes, each more by the way there.
+        for knot in range(BLOCKS - 1, -1, -1):
+            line[knot] = min(line[knot], line[knot + 1] + _ATTACK)
+        # Up slowly: the least of what was, each more by the way since.
+        line[0] = first
+        for knot in range(1, BLOCKS + 1):
+            line[knot] = min(line[knot], line[knot - 1] + _RELEASE)
+        for knot in range(BLOCKS + 1):
+            if line[knot] > _WHOLE:
+                line[knot] = one
+        gain[room] = line[BLOCKS]
+    return some

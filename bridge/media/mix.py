@@ -10,63 +10,86 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media.seating import Seating
 
-__all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "loudest_others", "sum_rooms"]
+__all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "loudest", "sum_rooms", "turn_down"]
 
 LOWEST: Final = -32768
 HIGHEST: Final = 32767
 """The one place that says where samples are clipped."""
 
+_Sound = npt.NDArray[np.float32]
+_Index = npt.NDArray[np.intp]
 
-def sum_rooms(
-    seating: Seating,
-    pcm: npt.NDArray[np.float32],
-    rooms: npt.NDArray[np.float32],
-) -> None:
-    """Sum what is said in each room.
+
+def sum_rooms(seating: Seating, pcm: _Sound, rooms: _Sound, least: _Sound, most: _Sound) -> None:
+    """Sum what is said in each room, and find its extremes, sample by sample.
 
     Args:
         seating: who sits where.
         pcm: float32, `(>= speakers, 160)`: what each speaker says, by position.
         rooms: float32, `(rooms, 160)`: gets the sum of each room; zero where nobody speaks.
+        least: float32, `(rooms, 160)`: gets the least that anybody says; zero as well.
+        most: float32, `(rooms, 160)`: gets the most.
     """
-    rooms[:] = 0
-    for alike in seating.alike:
-        ones = np.ones((1, alike.size), np.float32)
-        # A matrix product: BLAS reads the frames once, `reduceat` takes ten times as long.
-        rooms[alike.rooms] = np.matmul(ones, alike.of(pcm))[:, 0]
+    rooms[:], least[:], most[:] = 0, 0, 0
+    _sum(pcm, seating.first, seating.spoken, rooms, least, most)
 
 
-def loudest_others(
-    seating: Seating,
-    pcm: npt.NDArray[np.float32],
-    rooms: npt.NDArray[np.float32],
-    out: npt.NDArray[np.float32],
+@compiled(
+    "void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], float32[:, ::1],"
+    " float32[:, ::1])"
+)
+def _sum(
+    pcm: _Sound, first: _Index, spoken: _Index, rooms: _Sound, least: _Sound, most: _Sound
 ) -> None:
-    """Find the greatest magnitude that any speaker of each room hears, sample by sample.
+    for place in range(spoken.size):
+        room = spoken[place]
+        total, low, high = rooms[room], least[room], most[room]
+        low[:] = pcm[first[place]]
+        high[:] = low
+        for position in range(first[place], first[place + 1]):
+            frame = pcm[position]
+            for k in range(frame.size):
+                total[k] += frame[k]
+                low[k] = min(low[k], frame[k])
+                high[k] = max(high[k], frame[k])
+
+
+def loudest(rooms: _Sound, least: _Sound, most: _Sound, chosen: _Index, blocks: int) -> _Sound:
+    """Find the greatest magnitude that anybody in some rooms hears: all, or all but oneself.
 
     Of all that is heard, total - own, the extremes are total - least and total - most.
 
     Args:
-        seating: who sits where.
-        pcm: float32, `(>= speakers, 160)`: what each speaker says, by position.
         rooms: float32, `(rooms, 160)`: the rooms' sums.
-        out: float32, `(rooms, 160)`: gets it for rooms with speakers, where it has not more.
+        least: float32, `(rooms, 160)`: of `sum_rooms`.
+        most: float32, `(rooms, 160)`: of `sum_rooms`.
+        chosen: intp, `(k,)`: which rooms.
+        blocks: of a frame.
+
+    Returns:
+        float32, `(k, blocks)`: of each block.
     """
-    for alike in seating.alike:
-        spoken, total = alike.of(pcm), rooms[alike.rooms]
-        loudest = total - np.minimum.reduce(spoken, axis=1)
-        np.maximum(loudest, np.maximum.reduce(spoken, axis=1) - total, out=loudest)
-        out[alike.rooms] = np.maximum(out[alike.rooms], loudest)
+    peaks = np.empty((len(chosen), blocks), np.float32)
+    _peaks(rooms, least, most, chosen, peaks)
+    return peaks
 
 
-def hear_others(
-    seating: Seating,
-    pcm: npt.NDArray[np.float32],
-    rooms: npt.NDArray[np.float32],
-    out: npt.NDArray[np.float32],
-) -> None:
+@compiled("void(float32[:, ::1], float32[:, ::1], float32[:, ::1], int64[::1], float32[:, ::1])")
+def _peaks(rooms: _Sound, least: _Sound, most: _Sound, chosen: _Index, peaks: _Sound) -> None:
+    size = rooms.shape[1] // peaks.shape[1]
+    for place in range(chosen.size):
+        total, low, high = rooms[chosen[place]], least[chosen[place]], most[chosen[place]]
+        for block in range(peaks.shape[1]):
+            peak = np.float32(0)
+            for k in range(block * size, (block + 1) * size):
+                peak = max(peak, abs(total[k]), total[k] - low[k], high[k] - total[k])
+            peaks[place, block] = peak
+
+
+def hear_others(seating: Seating, pcm: _Sound, rooms: _Sound, out: _Sound) -> None:
     """Give each speaker its room without itself, unclipped.
 
     Args:
@@ -75,12 +98,51 @@ def hear_others(
         rooms: float32, `(rooms, 160)`: the rooms' sums.
         out: float32, `(>= speakers, 160)`: gets what each speaker hears.
     """
-    heard = out[: seating.speakers]
-    np.take(rooms, seating.speaker_room, axis=0, out=heard, mode="clip")
-    np.subtract(heard, pcm[: seating.speakers], out=heard)
+    _take_out(pcm, seating.first, seating.spoken, rooms, out)
 
 
-def clip(sums: npt.NDArray[np.float32], out: npt.NDArray[np.int16]) -> None:
+@compiled("void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], float32[:, ::1])")
+def _take_out(pcm: _Sound, first: _Index, spoken: _Index, rooms: _Sound, out: _Sound) -> None:
+    for place in range(spoken.size):
+        total = rooms[spoken[place]]
+        for position in range(first[place], first[place + 1]):
+            own, heard = pcm[position], out[position]
+            for k in range(own.size):
+                heard[k] = total[k] - own[k]
+
+
+def turn_down(
+    seating: Seating, heard: _Sound, limited: npt.NDArray[np.bool_], curves: _Sound
+) -> None:
+    """Give what the speakers of some rooms hear a gain, in place.
+
+    Args:
+        seating: who sits where.
+        heard: float32, `(>= speakers, 160)`: what each speaker hears, by position.
+        limited: bool, `(rooms,)`: rooms that are turned down.
+        curves: float32, `(rooms, 160)`: by what, sample by sample; other rooms' is not looked at.
+    """
+    _weigh(heard, seating.first, seating.spoken, limited, curves)
+
+
+@compiled("void(float32[:, ::1], int64[::1], int64[::1], boolean[::1], float32[:, ::1])")
+def _weigh(
+    heard: _Sound,
+    first: _Index,
+    spoken: _Index,
+    limited: npt.NDArray[np.bool_],
+    curves: _Sound,
+) -> None:
+    for place in range(spoken.size):
+        if limited[spoken[place]]:
+            curve = curves[spoken[place]]
+            for position in range(first[place], first[place + 1]):
+                frame = heard[position]
+                for k in range(frame.size):
+                    frame[k] *= curve[k]
+
+
+def clip(sums: _Sound, out: npt.NDArray[np.int16]) -> None:
     """Clip sums, in place, and give them as 16-bit samples.
 
     Args:

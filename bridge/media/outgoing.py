@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
 from bridge.media.legs import Legs
@@ -27,7 +28,6 @@ HALF_PACKET: Final = HEADER + FRAME // 2
 
 _VERSION_2: Final = 0x80
 _MARKER: Final = 0x80
-_WORDS: Final = PACKET // 4
 _HALF: Final = FRAME // 2
 
 
@@ -52,10 +52,9 @@ class Outgoing(Rows):
             "second_halves", np.uint8, HALF_PACKET
         )
         self._sending = np.empty(0, np.intp)
-        self._idle = np.empty(0, np.intp)
         self._halved = np.empty(0, np.intp)
+        # Packets that each position gets: 0, 1, or two halves.
         self._each = np.empty(0, np.int64)
-        self._marked = np.empty(0, np.intp)
 
     def open(self, row: int, ssrc: int, sequence: int, timestamp: int) -> None:
         """Begin to send to a leg with these."""
@@ -76,11 +75,8 @@ class Outgoing(Rows):
         n = len(order)
         sending = legs.tx[order] & reachable[order]
         self._sending = np.flatnonzero(sending)
-        self._idle = order[~sending]
-        self.marker[self._idle] = True
         self._halved = np.flatnonzero(sending & legs.halves[order])
-        self._each = np.where(legs.halves[order[self._sending]], 2, 1)
-        self._marked = np.empty(0, np.intp)
+        self._each = np.where(legs.halves[order], 2, 1) * sending
         for packets, positions in (
             (self.packets, np.arange(n)),
             (self.second_halves, self._halved),
@@ -110,33 +106,61 @@ class Outgoing(Rows):
             codes: uint8, `(n, 160)`, by position.
         """
         order = seating.order
-        n = len(order)
-        packets = self.packets[:n]
-        words = packets.view(">u4")
-        timestamp = self.timestamp[order]
-        packets[:, HEADER:] = codes
-        words[:, 1] = timestamp
-        packets.view(">u2")[:, 1] = self.sequence[order]
-        packets[self._marked, 1] &= ~_MARKER & 0xFF
-        self._marked = np.flatnonzero(self.marker[order])
-        if len(self._marked):
-            packets[self._marked, 1] |= _MARKER
-            self.marker[order] = False
-            self.marker[self._idle] = True
         halved = self._halved
         if len(halved):
             second = self.second_halves[: len(halved)]
             rows = order[halved]
             second[:, HEADER:] = codes[halved, _HALF:]
-            second.view(">u4")[:, 1] = (timestamp[halved] + _HALF) & 0xFFFF_FFFF
+            second.view(">u4")[:, 1] = (self.timestamp[rows] + _HALF) & 0xFFFF_FFFF
             second.view(">u2")[:, 1] = (self.sequence[rows] + 1) & 0xFFFF
-        self.timestamp[order] = (timestamp + FRAME) & 0xFFFF_FFFF
-        rows = order[self._sending]
-        self.sequence[rows] = (self.sequence[rows] + self._each) & 0xFFFF
-        self.packets_sent[rows] += self._each
-        self.octets_sent[rows] += FRAME
+        _fill(
+            order,
+            codes,
+            self._each,
+            self.packets,
+            self.timestamp,
+            self.sequence,
+            self.marker,
+            self.packets_sent,
+            self.octets_sent,
+        )
 
     def run_on(self, rows: npt.NDArray[np.intp], ticks: int | npt.NDArray[np.int64]) -> None:
         """Let time run on over ticks in which nothing was sent: as many, or so many of each leg."""
         self.timestamp[rows] = (self.timestamp[rows] + ticks * FRAME) & 0xFFFF_FFFF
         self.marker[rows] = True
+
+
+@compiled(
+    "void(int64[::1], uint8[:, ::1], int64[::1], uint8[:, ::1], int64[::1], int64[::1],"
+    " boolean[::1], int64[::1], int64[::1])"
+)
+def _fill(
+    order: npt.NDArray[np.intp],
+    codes: npt.NDArray[np.uint8],
+    each: npt.NDArray[np.int64],
+    packets: npt.NDArray[np.uint8],
+    timestamp: npt.NDArray[np.int64],
+    sequence: npt.NDArray[np.int64],
+    marker: npt.NDArray[np.bool_],
+    packets_sent: npt.NDArray[np.int64],
+    octets_sent: npt.NDArray[np.int64],
+) -> None:
+    for i in range(order.size):
+        row = order[i]
+        packet, payload = packets[i], codes[i]
+        number, time = sequence[row], timestamp[row]
+        timestamp[row] = (time + FRAME) & 0xFFFF_FFFF
+        if each[i] == 0:
+            marker[row] = True
+            continue
+        packet[1] = packet[1] & 0x7F | (_MARKER if marker[row] else 0)
+        packet[2], packet[3] = number >> 8, number & 0xFF
+        packet[4], packet[5] = time >> 24, time >> 16 & 0xFF
+        packet[6], packet[7] = time >> 8 & 0xFF, time & 0xFF
+        for k in range(FRAME):
+            packet[HEADER + k] = payload[k]
+        marker[row] = False
+        sequence[row] = (number + each[i]) & 0xFFFF
+        packets_sent[row] += each[i]
+        octets_sent[row] += FRAME

@@ -27,21 +27,18 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._store_loops import WAIT_STEP_MS, WAITS, look, move_on, write
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
 from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS, Depth
 from bridge.media.ring import SLOTS, Ring
 
-__all__ = ["MAX_AHEAD", "WAIT_STEP_MS", "PlayoutStore", "Reading"]
+__all__ = ["MAX_AHEAD", "PlayoutStore", "Reading"]
 
 MAX_AHEAD: Final = SLOTS - 8
 """Rows ahead that are written. Four more belong to a long packet, and behind the play row the last
 rows played must stay for `inband`."""
 
-WAIT_STEP_MS: Final = 10
-"""Resolution of what is told of waiting."""
-
-_WAITS: Final = 32
 _LATE_TICKS: Final = 4
 """Ticks in which all packets were late before the leg is anchored anew: not for one burst."""
 
@@ -154,7 +151,7 @@ class PlayoutStore(Ring):
         self.newest: npt.NDArray[np.int64] = self.column("newest", np.int64, fill=_NEVER)
         self.ahead: npt.NDArray[np.int64] = self.column("ahead", np.int64)
         # How many packets waited so many steps, since the leg was opened.
-        self.waits: npt.NDArray[np.int32] = self.column("waits", np.int32, _WAITS)
+        self.waits: npt.NDArray[np.int32] = self.column("waits", np.int32, WAITS)
         self.depth = Depth(capacity)
 
     def grow(self, capacity: int) -> None:
@@ -167,7 +164,7 @@ class PlayoutStore(Ring):
         super().reset(row)
         self.depth.reset(row)
 
-    def write(  # noqa: PLR0913 - the columns of one packet a leg
+    def write(
         self,
         rows: npt.NDArray[np.intp],
         timestamp: npt.NDArray[np.int64],
@@ -195,6 +192,61 @@ class PlayoutStore(Ring):
             codec: uint8, `(legs,)`: codec of every leg.
             counters: counts late, early, leapt and re-anchored packets.
         """
+        depth = self.depth
+        plain = np.empty(len(rows), np.bool_)
+        odd = write(
+            rows,
+            timestamp,
+            packets,
+            index,
+            offset,
+            length,
+            begins,
+            self.anchored,
+            self.anchor_timestamp,
+            self.anchor_position,
+            self.play_row,
+            self.ahead,
+            self.newest,
+            self.late_ticks,
+            self.leapt_to,
+            self.waits,
+            self.octets,
+            self.filled,
+            depth.running,
+            depth.tick,
+            not depth.disturbed,
+            plain,
+        )
+        if odd:
+            rest = ~plain
+            self._write_odd(
+                rows[rest],
+                timestamp[rest],
+                packets,
+                index[rest],
+                offset[rest],
+                length[rest],
+                begins[rest],
+                announced[rest],
+                codec,
+                counters,
+            )
+
+    def _write_odd(
+        self,
+        rows: npt.NDArray[np.intp],
+        timestamp: npt.NDArray[np.int64],
+        packets: npt.NDArray[np.uint8],
+        index: npt.NDArray[np.intp],
+        offset: npt.NDArray[np.int64],
+        length: npt.NDArray[np.int64],
+        begins: npt.NDArray[np.bool_],
+        announced: npt.NDArray[np.bool_],
+        codec: npt.NDArray[np.uint8],
+        counters: LegCounters,
+    ) -> None:
+        """Write packets that are no whole row within reach; as `write`."""
         play_row = self.play_row[rows]
         position = self.anchor_position[rows] + _wrapped(timestamp - self.anchor_timestamp[rows])
         ahead = position // FRAME - play_row
@@ -220,7 +272,7 @@ class PlayoutStore(Ring):
             rows, position, ahead = rows[used], position[used], ahead[used]
             index, offset, length = index[used], offset[used], length[used]
         self.ahead[rows] = ahead
-        self.waits[rows, np.minimum(ahead * (_FRAME_MS // WAIT_STEP_MS), _WAITS - 1)] += 1
+        self.waits[rows, np.minimum(ahead * (_FRAME_MS // WAIT_STEP_MS), WAITS - 1)] += 1
         early = ahead > CAP_ROWS
         if early.any():
             counters.add("early", rows[early])
@@ -300,34 +352,46 @@ class PlayoutStore(Ring):
             Which rows of `octets` (seen as `(legs * SLOTS, 160)`) to hear.
         """
         depth, filled = self.depth, self.filled.reshape(-1)
-        play_row = self.play_row[order]
-        kept = depth.lag[order] >= FRAME
-        index = order * SLOTS + (play_row & (SLOTS - 1))
-        came = (filled[index] > 0) & ~kept
-        step = np.ones(len(order), np.int64)
-        gone = np.flatnonzero(~(came | kept))
+        n = len(order)
+        play_row, index, step = np.empty((3, n), np.int64)
+        came, kept = np.empty((2, n), np.bool_)
+        some_gone, some_kept, some_excess = look(
+            order, self.play_row, depth.lag, depth.excess, filled, play_row, index, step, came, kept
+        )
+        gone = np.flatnonzero(~(came | kept)) if some_gone else _NOTHING
         if len(gone):
             legs = order[gone]
             play_row[gone], step[gone] = self._leap_or_wait(legs, play_row[gone])
             index[gone] = legs * SLOTS + (play_row[gone] & (SLOTS - 1))
             came[gone] = filled[index[gone]] > 0
-        missing = np.where(came | kept, 0, self.missing[order] + 1)
-        if kept.any():
-            step[kept] = 0
+        if some_kept:
             depth.keep(order[kept])
-        filled[index[came]] = 0
-        depth.holds[order[came]] = 0
-        bridged, behind = self._look_behind(order, speakers, gone, came, play_row, missing)
-        edited, extra, extra_index = self._edit(order[:speakers], came, play_row, index)
+        bridged, behind = self._look_behind(order, speakers, gone, came, play_row)
+        edited, extra, extra_index = _NOTHING, _NOTHING.astype(np.bool_), _NOTHING
+        if some_excess:
+            edited, extra, extra_index = self._edit(order[:speakers], came, play_row, index)
         if len(edited):
             step[edited] += extra
             filled[extra_index[extra]] = 0
-        blanked = play_row <= self.blank_until[order]
-        # A tone must not be repeated by concealment after it was blanked.
-        missing[blanked & ~kept] = 1 << 30
-        self.missing[order] = missing
-        self.play_row[order] = play_row + step
-        lag = depth.lag[order]
+        missing, lag = np.empty((2, n), np.int64)
+        blanked = np.empty(n, np.bool_)
+        move_on(
+            order,
+            came,
+            kept,
+            index,
+            step,
+            play_row,
+            self.play_row,
+            self.missing,
+            self.blank_until,
+            filled,
+            depth.holds,
+            depth.lag,
+            missing,
+            lag,
+            blanked,
+        )
         depth.tick += 1
         depth.disturbed = False
         self._judge_some(order, speakers)
@@ -349,7 +413,7 @@ class PlayoutStore(Ring):
         """Judge a share of the legs, and move at once those that nobody hears."""
         turn, between = divmod(self.depth.tick, JUDGED_EVERY)
         if not between:
-            legs = order[turn % JUDGED_SHARE :: JUDGED_SHARE]
+            legs = order[turn % JUDGED_SHARE :: JUDGED_SHARE].copy()
             self.depth.judge(legs, self.play_row[legs])
             self._settle_anchors(legs)
         silent = order[speakers:]
@@ -397,12 +461,12 @@ class PlayoutStore(Ring):
         gone: npt.NDArray[np.intp],
         came: npt.NDArray[np.bool_],
         play_row: npt.NDArray[np.int64],
-        missing: npt.NDArray[np.int64],
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         """Return positions of missing frames whose next one waits, and where that is."""
         if not len(gone):
             return _NOTHING, _NOTHING
-        places = gone[(gone < speakers) & ~came[gone] & (missing[gone] <= _FADED)]
+        gone = gone[(gone < speakers) & ~came[gone]]
+        places = gone[self.missing[order[gone]] < _FADED]
         behind = order[places] * SLOTS + ((play_row[places] + 1) & (SLOTS - 1))
         waits = self.filled.reshape(-1)[behind] == FRAME
         return places[waits], behind[waits]

@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media.counters import LegCounters
 from bridge.media.legs import Legs
 
@@ -31,11 +32,35 @@ LARGEST_PAYLOAD: Final = 480
 PACKET_ROW: Final = 640
 """Octets kept of a packet: header, 15 contributing sources, an extension, 60 ms. Multiple of 64."""
 
+
+class Kind:
+    """What a packet is; `DROPPED` ones have been counted."""
+
+    DROPPED: Final = 0
+    AUDIO: Final = 1
+    EVENT: Final = 2
+    COMFORT_NOISE: Final = 3
+
+
 _VERSION: Final = 2
 _PADDING: Final = 0x20
 _EXTENSION: Final = 0x10
-_RTCP_TYPES: Final = (64, 95)
+_RTCP_FIRST: Final = 64
+_RTCP_LAST: Final = 95
 """RTCP's packet types 192 to 223 as payload types with marker (RFC 5761 section 4)."""
+
+_DROPPED: Final = Kind.DROPPED
+_AUDIO: Final = Kind.AUDIO
+_EVENT: Final = Kind.EVENT
+_COMFORT_NOISE: Final = Kind.COMFORT_NOISE
+
+_WHY: Final = (None, "malformed", "rtcp_on_rtp", "wrong_payload", "unwanted")
+"""Why a packet is dropped, by what `_read` says."""
+
+_MALFORMED: Final = 1
+_RTCP: Final = 2
+_UNKNOWN: Final = 3
+_UNWANTED: Final = 4
 
 
 @dataclass(slots=True)
@@ -55,15 +80,6 @@ class Arrivals:
     rows: npt.NDArray[np.intp]
     timed: npt.NDArray[np.intp]
     times: npt.NDArray[np.float64]
-
-
-class Kind:
-    """What a packet is; `DROPPED` ones have been counted."""
-
-    DROPPED: Final = 0
-    AUDIO: Final = 1
-    EVENT: Final = 2
-    COMFORT_NOISE: Final = 3
 
 
 @dataclass(slots=True)
@@ -102,64 +118,111 @@ def parse(arrivals: Arrivals, legs: Legs, counters: LegCounters) -> Headers:
     """
     rows = arrivals.rows
     n = len(rows)
-    words = arrivals.octets[:n, :HEADER].copy().view(">u4").astype(np.int64)
-    first = words[:, 0]
-    payload_type = (first >> 16) & 0x7F
-    offset = np.full(n, HEADER, np.int64)
-    length = arrivals.lengths - HEADER
-    whole = ((first >> 30) == _VERSION) & (length > 0) & (arrivals.lengths < PACKET_ROW)
-    # Padding, extension or contributing sources; a few devices use them.
-    odd = np.flatnonzero((first & 0x3F00_0000) != 0)
-    if len(odd):
-        _skip(arrivals, odd, whole, offset, length)
-        whole &= length > 0
-    whole &= length <= LARGEST_PAYLOAD
-
-    kind = np.zeros(n, np.uint8)
-    kind[payload_type == legs.payload_type[rows]] = Kind.AUDIO
-    kind[payload_type == legs.dtmf_payload_type[rows]] = Kind.EVENT
-    kind[payload_type == legs.cn_payload_type[rows]] = Kind.COMFORT_NOISE
-    good = whole & (kind != Kind.DROPPED) & legs.rx[rows]
-    if not good.all():
-        low, high = _RTCP_TYPES
-        rtcp = whole & (payload_type >= low) & (payload_type <= high)
-        unknown = whole & (kind == Kind.DROPPED) & ~rtcp
-        counters.add("malformed", rows[~whole])
-        counters.add("rtcp_on_rtp", rows[rtcp])
-        counters.add("wrong_payload", rows[unknown])
-        counters.add("unwanted", rows[whole & (kind != Kind.DROPPED) & ~legs.rx[rows]])
-        kind[~good] = Kind.DROPPED
-    return Headers(
-        kind=kind,
-        sequence=first & 0xFFFF,
-        timestamp=words[:, 1],
-        ssrc=words[:, 2],
-        marker=(first & 0x0080_0000) != 0,
-        offset=offset,
-        length=length,
+    headers = Headers(
+        kind=np.empty(n, np.uint8),
+        sequence=np.empty(n, np.int64),
+        timestamp=np.empty(n, np.int64),
+        ssrc=np.empty(n, np.int64),
+        marker=np.empty(n, np.bool_),
+        offset=np.empty(n, np.int64),
+        length=np.empty(n, np.int64),
     )
+    why = np.empty(n, np.uint8)
+    bad = _read(
+        arrivals.octets,
+        arrivals.lengths,
+        rows,
+        legs.payload_type,
+        legs.dtmf_payload_type,
+        legs.cn_payload_type,
+        legs.rx,
+        headers.kind,
+        headers.sequence,
+        headers.timestamp,
+        headers.ssrc,
+        headers.marker,
+        headers.offset,
+        headers.length,
+        why,
+    )
+    if bad:
+        for code, name in enumerate(_WHY):
+            if name is not None:
+                counters.add(name, rows[why == code])
+    return headers
 
 
-def _skip(
-    arrivals: Arrivals,
-    odd: npt.NDArray[np.intp],
-    whole: npt.NDArray[np.bool_],
+@compiled(
+    "boolean(uint8[:, ::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
+    " boolean[::1], uint8[::1], int64[::1], int64[::1], int64[::1], boolean[::1], int64[::1],"
+    " int64[::1], uint8[::1])"
+)
+def _read(
+    octets: npt.NDArray[np.uint8],
+    lengths: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.intp],
+    audio: npt.NDArray[np.int64],
+    event: npt.NDArray[np.int64],
+    noise: npt.NDArray[np.int64],
+    wanted: npt.NDArray[np.bool_],
+    kind: npt.NDArray[np.uint8],
+    sequence: npt.NDArray[np.int64],
+    timestamp: npt.NDArray[np.int64],
+    ssrc: npt.NDArray[np.int64],
+    marker: npt.NDArray[np.bool_],
     offset: npt.NDArray[np.int64],
     length: npt.NDArray[np.int64],
-) -> None:
-    """Move past contributing sources and extension, cut padding off; lengths may lie."""
-    octets = arrivals.octets
-    size = arrivals.lengths[odd]
-    first = octets[odd, 0]
-    start = HEADER + 4 * (first & 0x0F).astype(np.int64)
-    extended = (first & _EXTENSION) != 0
-    # A lying length must not make us read outside the row; what lies beyond `size` is refused.
-    at = np.minimum(start, PACKET_ROW - 4)
-    extension_words = octets[odd, at + 2].astype(np.int64) << 8 | octets[odd, at + 3]
-    start += np.where(extended, 4 + 4 * extension_words, 0)
-    padded = (first & _PADDING) != 0
-    last = octets[odd, np.clip(size - 1, 0, PACKET_ROW - 1)].astype(np.int64)
-    padding = np.where(padded, last, 0)
-    whole[odd] &= ~(padded & (padding == 0))
-    offset[odd] = start
-    length[odd] = size - start - padding
+    why: npt.NDArray[np.uint8],
+) -> bool:
+    bad = False
+    for i in range(rows.size):
+        packet, size, row = octets[i], lengths[i], rows[i]
+        first, second = np.int64(packet[0]), np.int64(packet[1])
+        payload_type = second & 0x7F
+        marker[i] = second & 0x80 != 0
+        sequence[i] = np.int64(packet[2]) << 8 | packet[3]
+        timestamp[i] = (
+            np.int64(packet[4]) << 24
+            | np.int64(packet[5]) << 16
+            | np.int64(packet[6]) << 8
+            | packet[7]
+        )
+        ssrc[i] = (
+            np.int64(packet[8]) << 24
+            | np.int64(packet[9]) << 16
+            | np.int64(packet[10]) << 8
+            | packet[11]
+        )
+        begin = HEADER + 4 * int(first & 0x0F)
+        if first & _EXTENSION:
+            # A lying length must not make us read outside the row; what lies beyond is refused.
+            at = min(begin, PACKET_ROW - 4)
+            begin += 4 + 4 * (int(packet[at + 2]) << 8 | int(packet[at + 3]))
+        whole = first >> 6 == _VERSION and HEADER < size < PACKET_ROW
+        padding = np.int64(0)
+        if first & _PADDING:
+            last = min(max(int(size) - 1, 0), PACKET_ROW - 1)
+            padding = np.int64(packet[last])
+            whole = whole and padding > 0
+        offset[i] = begin
+        length[i] = size - begin - padding
+        whole = whole and 0 < length[i] <= LARGEST_PAYLOAD
+        found = _DROPPED
+        if payload_type == audio[row]:
+            found = _AUDIO
+        if payload_type == event[row]:
+            found = _EVENT
+        if payload_type == noise[row]:
+            found = _COMFORT_NOISE
+        reason = 0
+        if not whole:
+            reason = _MALFORMED
+        elif found == _DROPPED:
+            rtcp = _RTCP_FIRST <= payload_type <= _RTCP_LAST
+            reason = _RTCP if rtcp else _UNKNOWN
+        elif not wanted[row]:
+            reason = _UNWANTED
+        why[i] = reason
+        kind[i] = _DROPPED if reason else found
+        bad = bad or reason != 0
+    return bad

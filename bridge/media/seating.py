@@ -8,9 +8,7 @@ that order, so that rooms are contiguous and sums need no index::
     │ room 3      │ room 5   │ room 8│ room 3   │ room 8   │ alone, or deaf, mute  │
     └─────────────┴──────────┴───────┴──────────┴──────────┴───────────────────────┘
 
-A room here is a group of control's rooms: its legs hear each other and nobody else. Rooms with as
-many speakers stand next to each other, so that their sound is one array, (rooms, speakers of each,
-samples), with nothing copied and no loop but the one over such arrays (`Alike`).
+A room here is a group of control's rooms: its legs hear each other and nobody else.
 Speakers are in a room and heard by it; each hears the sum without itself. Whom the room does not
 hear, muted or whispering, is followed like a speaker all the same, to be told of speaking unheard.
 All of them hear the same of their room, which is encoded once per codec. A seating is made when
@@ -25,39 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media.codecs import AT_ONCE, CODECS, G722, PCMU, TABLED
+from bridge.media.codecs import CODECS, G722, PCMU, TABLED
 from bridge.media.legs import ALONE, Legs
 
-__all__ = ["Alike", "Seating", "seat"]
+__all__ = ["Seating", "seat"]
 
 _Index = npt.NDArray[np.intp]
-
-
-@dataclass(slots=True, frozen=True)
-class Alike:
-    """Rooms with as many speakers each, next to each other.
-
-    Args:
-        first: position of their first speaker.
-        size: speakers of each.
-        rooms: intp, `(k,)`: the rooms, in the order in which they sit.
-    """
-
-    first: int
-    size: int
-    rooms: _Index
-
-    def of(self, sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return what their speakers say or hear.
-
-        Args:
-            sound: float32, `(>= speakers, samples)`, contiguous, by position.
-
-        Returns:
-            A view of it, `(k, size, samples)`.
-        """
-        end = self.first + len(self.rooms) * self.size
-        return sound[self.first : end].reshape(len(self.rooms), self.size, sound.shape[1])
 
 
 @dataclass(slots=True)
@@ -71,7 +42,8 @@ class Seating:
         talkers: how many positions from 0 on are speakers or, behind those, are in a room that
             does not hear them, muted or whispering to one leg, or say their name.
         speaker_room: `(speakers,)`: room of each.
-        alike: rooms with speakers, those with as many together.
+        spoken: `(s,)`: rooms with speakers, in the order in which they sit.
+        first: `(s + 1,)`: position of the first speaker of each, and `speakers`.
         rooms: `(r,)`: all rooms with somebody in them, ascending.
         room_whole: `(r,)`: index of control's room that each is a group of.
         whisperers: `(w,)`: positions of those who whisper to somebody who hears them.
@@ -95,7 +67,8 @@ class Seating:
     speakers: int
     talkers: int
     speaker_room: _Index
-    alike: list[Alike]
+    spoken: _Index
+    first: _Index
     rooms: _Index
     room_whole: _Index
     whisperers: _Index
@@ -134,15 +107,14 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
     whispers = inside & legs.speaks[rows] & (legs.whispers_to[rows] > 0)
     speaks = inside & legs.speaks[rows] & ~whispers
     group = np.select((speaks, talks), (0, 1), 2)
-    size = np.bincount(legs.room[rows[speaks]], minlength=int(legs.room.max(initial=0)) + 1)
-    size_of = np.where(speaks, size[legs.room[rows]], 0)
-    order = rows[np.lexsort((rows, legs.room[rows], size_of, group))]
+    order = rows[np.lexsort((rows, legs.room[rows], group))]
     speakers = int(speaks.sum())
     talkers = int(talks.sum())
     position = np.full(legs.capacity, -1, np.intp)
     position[order] = np.arange(len(order))
 
     speaker_room = legs.room[order[:speakers]]
+    spoken, first = np.unique(speaker_room, return_index=True)
 
     codecs = legs.codec[order]
     counts = np.bincount(codecs, minlength=len(CODECS))[:TABLED]
@@ -158,7 +130,7 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         if len(chosen):
             heard, which = np.unique(legs.room[order[chosen]], return_inverse=True)
             listening_to.append((index, heard, chosen, which))
-    rooms, first = np.unique(legs.room[rows[inside]], return_index=True)
+    rooms, one = np.unique(legs.room[rows[inside]], return_index=True)
     whisperers, ear_of = _whispers(legs, order, np.sort(position[rows[whispers]]), hearing)
     ears, whisper_ear = np.unique(ear_of, return_inverse=True)
     return Seating(
@@ -167,9 +139,10 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         speakers=speakers,
         talkers=talkers,
         speaker_room=speaker_room,
-        alike=_alike(speaker_room, size),
+        spoken=spoken,
+        first=np.append(first, speakers),
         rooms=rooms,
-        room_whole=legs.whole[rows[inside]][first],
+        room_whole=legs.whole[rows[inside]][one],
         whisperers=whisperers,
         whisper_ear=whisper_ear,
         ears=ears,
@@ -188,25 +161,6 @@ def seat(legs: Legs, silence: npt.NDArray[np.uint8]) -> Seating:
         wide=wide,
         wide_speakers=int((wide < speakers).sum()),
     )
-
-
-def _alike(speaker_room: _Index, size: npt.NDArray[np.int64]) -> list[Alike]:
-    """Part speakers into rooms alike, and those where they are many.
-
-    Args:
-        speaker_room: intp, `(speakers,)`: room of each, by position.
-        size: int64: how many speakers each room has.
-    """
-    found: list[Alike] = []
-    first = 0
-    while first < len(speaker_room):
-        each = int(size[speaker_room[first]])
-        places = np.arange(first, len(speaker_room), each)[: max(1, AT_ONCE // each)]
-        rooms = speaker_room[places]
-        rooms = rooms[size[rooms] == each]
-        found.append(Alike(first, each, rooms))
-        first += each * len(rooms)
-    return found
 
 
 def _whispers(

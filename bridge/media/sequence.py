@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.counters import LegCounters
@@ -32,6 +33,22 @@ MAX_MISORDER: Final = 100
 _SEEN_BITS: Final = 64
 _JITTER_SPAN: Final = 16  # RFC 3550 A.8: the gain is a sixteenth
 _NONE: Final = -1
+_UNKNOWN: Final = -1e18  # of a transit: far from any
+
+_OUTCOMES: Final = (
+    None,
+    "duplicate",
+    "late",
+    "reordered",
+    "leapt",
+    "foreign_ssrc",
+    "reanchored",
+)
+"""What is odd about a packet, by what `_admit` says; the last but for a leg's very first."""
+
+_FIRST: Final = 7
+_DUPLICATE, _LATE, _REORDERED, _LEAPT, _FOREIGN, _REANCHORED = range(1, _FIRST)
+_ONE: Final = np.uint64(1)
 
 
 @dataclass(slots=True)
@@ -85,7 +102,7 @@ class Sequences(Rows):
         )
         self.lost_before: npt.NDArray[np.int64] = self.column("lost_before", np.int64, kept=True)
         self.transit: npt.NDArray[np.float64] = self.column(
-            "transit", np.float64, fill=np.nan, kept=True
+            "transit", np.float64, fill=_UNKNOWN, kept=True
         )
         self.jitter: npt.NDArray[np.float64] = self.column("jitter", np.float64, kept=True)
         # How often it was updated, its sum over these, its greatest value.
@@ -113,74 +130,35 @@ class Sequences(Rows):
         Returns:
             The verdicts.
         """
-        known = self.ssrc[rows]
-        step = (sequence - self.highest[rows]) & 0xFFFF
-        same = known == ssrc
-        if same.all() and (step == 1).all():  # nearly every time: all in order
-            self._advance(rows, step)
-            every = np.ones(len(rows), np.bool_)
-            return Admission(every, every, ~every)
-
-        newer = same & (step >= 1) & (step < MAX_DROPOUT)
-        behind = -step & 0xFFFF
-        old = same & ((step == 0) | (behind <= MAX_MISORDER))
-        leapt = same & ~newer & ~old
-        confirmed = leapt & (self.leapt_to[rows] == sequence)
-        foreign = ~same & (known != _NONE)
-        proven = foreign & (self.candidate[rows] == ssrc) & (self.candidate_next[rows] == sequence)
-        begins = (known == _NONE) | confirmed | proven
-
-        recent = old & (behind < _SEEN_BITS)
-        shift = np.where(recent, behind, 0).astype(np.uint64)
-        seen = (self.seen[rows] >> shift) & np.uint64(1) != 0
-        reordered = recent & ~seen
-
-        self._count(rows, counters, recent & seen, "duplicate")
-        self._count(rows, counters, old & ~recent, "late")
-        self._count(rows, counters, reordered, "reordered")
-        self._count(rows, counters, leapt & ~confirmed, "leapt")
-        self._count(rows, counters, foreign & ~proven, "foreign_ssrc")
-        self._count(rows, counters, confirmed | proven, "reanchored")
-
-        following = (sequence + 1) & 0xFFFF
-        waiting = leapt & ~confirmed
-        self.leapt_to[rows[waiting]] = following[waiting]
-        waiting = foreign & ~proven
-        self.candidate[rows[waiting]] = ssrc[waiting]
-        self.candidate_next[rows[waiting]] = following[waiting]
-
-        self.repeated[rows[old & ~reordered]] += 1
-        self.bursts[rows[newer & (step > 1)]] += 1
-        self._advance(rows[newer], step[newer])
-        self._fill_gap(rows[reordered], shift[reordered])
-        self._begin(rows[begins], sequence[begins], ssrc[begins])
-        return Admission(newer | reordered | begins, newer, begins)
-
-    @staticmethod
-    def _count(
-        rows: npt.NDArray[np.intp], counters: LegCounters, which: npt.NDArray[np.bool_], name: str
-    ) -> None:
-        if which.any():
-            counters.add(name, rows[which])
-
-    def _advance(self, rows: npt.NDArray[np.intp], step: npt.NDArray[np.int64]) -> None:
-        self.highest[rows] += step
-        shifted = self.seen[rows] << np.minimum(step, _SEEN_BITS - 1).astype(np.uint64)
-        shifted[step >= _SEEN_BITS] = 0
-        self.seen[rows] = shifted | np.uint64(1)
-        self.received[rows] += 1
-        self.leapt_to[rows] = _NONE
-        self.candidate[rows] = _NONE
-
-    def _fill_gap(self, rows: npt.NDArray[np.intp], shift: npt.NDArray[np.uint64]) -> None:
-        seen = self.seen[rows]
-        # It ends a run of lost packets, shortens one, or parts it in two.
-        older = seen >> np.minimum(shift + np.uint64(1), np.uint64(_SEEN_BITS - 1))
-        newer = seen >> (shift - np.uint64(1))
-        neighbours = (older & np.uint64(1)) + (newer & np.uint64(1))
-        self.bursts[rows] += 1 - neighbours.astype(np.int64)
-        self.seen[rows] = seen | np.uint64(1) << shift
-        self.received[rows] += 1
+        n = len(rows)
+        admission = Admission(np.empty(n, np.bool_), np.empty(n, np.bool_), np.empty(n, np.bool_))
+        outcome = np.empty(n, np.uint8)
+        odd = _admit(
+            rows,
+            sequence,
+            ssrc,
+            self.ssrc,
+            self.highest,
+            self.seen,
+            self.received,
+            self.leapt_to,
+            self.candidate,
+            self.candidate_next,
+            self.repeated,
+            self.bursts,
+            admission.used,
+            admission.newer,
+            admission.begins,
+            outcome,
+        )
+        if odd:
+            for code, name in enumerate(_OUTCOMES):
+                if name is not None:
+                    counters.add(name, rows[outcome == code])
+            if admission.begins.any():
+                begins = admission.begins
+                self._begin(rows[begins], sequence[begins], ssrc[begins])
+        return admission
 
     def _begin(
         self,
@@ -198,7 +176,7 @@ class Sequences(Rows):
         self.repeated[rows] = 0
         self.leapt_to[rows] = _NONE
         self.candidate[rows] = _NONE
-        self.transit[rows] = np.nan
+        self.transit[rows] = _UNKNOWN
 
     def expected(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """Return how many packets of the running streams must have been sent (RFC 3550 A.3)."""
@@ -230,22 +208,16 @@ class Sequences(Rows):
             arrived: float64, `(k,)`: arrival [s], of any clock that does not leap.
             timestamp: int64, `(k,)`: RTP time stamps.
         """
-        transit = arrived * SAMPLE_RATE - timestamp
-        difference = np.abs(transit - self.transit[rows])
-        # No predecessor, or the time stamps were wound to another place meanwhile.
-        usable = difference < SAMPLE_RATE
-        timings = self.timings[rows] + usable
-        gain = np.where(usable, 1 / np.clip(timings, 1, _JITTER_SPAN), 0)
-        jitter = self.jitter[rows]
-        jitter += gain * (np.where(usable, difference, 0) - jitter)
-        self.jitter[rows] = jitter
-        self.timings[rows] = timings
-        self.jitter_sum[rows] += np.where(usable, jitter, 0)
-        # The mean of a few differences says nothing of the worst.
-        settled = timings > _JITTER_SPAN
-        worst = np.where(settled, np.maximum(self.jitter_worst[rows], jitter), jitter)
-        self.jitter_worst[rows] = worst
-        self.transit[rows] = transit
+        _time(
+            rows,
+            arrived,
+            timestamp,
+            self.transit,
+            self.jitter,
+            self.timings,
+            self.jitter_sum,
+            self.jitter_worst,
+        )
 
     def jitter_mean(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Return the mean of the jitter since the legs were opened [time stamp units]."""
@@ -255,3 +227,114 @@ class Sequences(Rows):
     def jitter_most(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Return the worst of the jitter, once it has settled, but no less than its mean."""
         return np.maximum(self.jitter_worst[rows], self.jitter_mean(rows))
+
+
+@compiled(
+    "boolean(int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], uint64[::1], int64[::1],"
+    " int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], boolean[::1], boolean[::1],"
+    " boolean[::1], uint8[::1])"
+)
+def _admit(  # noqa: C901, PLR0912, PLR0915 - one case after the other, and the columns
+    rows: npt.NDArray[np.intp],
+    sequence: npt.NDArray[np.int64],
+    ssrc: npt.NDArray[np.int64],
+    known: npt.NDArray[np.int64],
+    highest: npt.NDArray[np.int64],
+    seen: npt.NDArray[np.uint64],
+    received: npt.NDArray[np.int64],
+    leapt_to: npt.NDArray[np.int64],
+    candidate: npt.NDArray[np.int64],
+    candidate_next: npt.NDArray[np.int64],
+    repeated: npt.NDArray[np.int64],
+    bursts: npt.NDArray[np.int64],
+    used: npt.NDArray[np.bool_],
+    newer: npt.NDArray[np.bool_],
+    begins: npt.NDArray[np.bool_],
+    outcome: npt.NDArray[np.uint8],
+) -> bool:
+    odd = False
+    for i in range(rows.size):
+        row, number = rows[i], sequence[i]
+        following = (number + 1) & 0xFFFF
+        step = (number - highest[row]) & 0xFFFF
+        behind = -step & 0xFFFF
+        found = 0
+        used[i] = newer[i] = begins[i] = False
+        if known[row] == ssrc[i]:
+            if 1 <= step < MAX_DROPOUT:
+                used[i] = newer[i] = True
+                bursts[row] += step > 1
+                highest[row] += step
+                if step < _SEEN_BITS:
+                    seen[row] = seen[row] << np.uint64(step) | _ONE
+                else:
+                    seen[row] = _ONE
+                received[row] += 1
+                leapt_to[row] = _NONE
+                candidate[row] = _NONE
+            elif behind <= MAX_MISORDER:
+                bit = np.uint64(behind)
+                if behind >= _SEEN_BITS:
+                    found = _LATE
+                elif seen[row] >> bit & _ONE:
+                    found = _DUPLICATE
+                else:
+                    found = _REORDERED
+                    used[i] = True
+                    # It ends a run of lost packets, shortens one, or parts it in two.
+                    older = seen[row] >> np.uint64(min(behind + 1, _SEEN_BITS - 1)) & _ONE
+                    later = seen[row] >> np.uint64(behind - 1) & _ONE
+                    bursts[row] += 1 - np.int64(older) - np.int64(later)
+                    seen[row] |= _ONE << bit
+                    received[row] += 1
+                if found != _REORDERED:
+                    repeated[row] += 1
+            elif leapt_to[row] == number:
+                found = _REANCHORED
+            else:
+                found = _LEAPT
+                leapt_to[row] = following
+        elif known[row] == _NONE:
+            found = _FIRST
+        elif candidate[row] == ssrc[i] and candidate_next[row] == number:
+            found = _REANCHORED
+        else:
+            found = _FOREIGN
+            candidate[row] = ssrc[i]
+            candidate_next[row] = following
+        if found in (_FIRST, _REANCHORED):
+            used[i] = begins[i] = True
+        outcome[i] = found
+        odd = odd or found != 0
+    return odd
+
+
+@compiled(
+    "void(int64[::1], float64[::1], int64[::1], float64[::1], float64[::1], float64[::1],"
+    " float64[::1], float64[::1])"
+)
+def _time(
+    rows: npt.NDArray[np.intp],
+    arrived: npt.NDArray[np.float64],
+    timestamp: npt.NDArray[np.int64],
+    transit: npt.NDArray[np.float64],
+    jitter: npt.NDArray[np.float64],
+    timings: npt.NDArray[np.float64],
+    jitter_sum: npt.NDArray[np.float64],
+    jitter_worst: npt.NDArray[np.float64],
+) -> None:
+    for i in range(rows.size):
+        row = rows[i]
+        now = arrived[i] * SAMPLE_RATE - timestamp[i]
+        difference = abs(now - transit[row])
+        # No predecessor (then it lies hours back), or the time stamps were wound elsewhere.
+        if difference < SAMPLE_RATE:
+            timings[row] += 1
+            jitter[row] += (difference - jitter[row]) / min(timings[row], _JITTER_SPAN)
+            jitter_sum[row] += jitter[row]
+            # The mean of a few differences says nothing of the worst.
+            if timings[row] > _JITTER_SPAN:
+                jitter_worst[row] = max(jitter_worst[row], jitter[row])
+            else:
+                jitter_worst[row] = jitter[row]
+        transit[row] = now

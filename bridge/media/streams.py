@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.concealment import REPEATED_FRAMES, ComfortNoise, Gaps
@@ -203,13 +204,7 @@ class Streams(Rows):
             odd: bool, `(n,)`: the others.
             index: intp, `(n,)`: rows of the store.
         """
-        if odd.any():
-            rows, index = rows[~odd], index[~odd]
-        at = self.at[rows]
-        self.rows.reshape(-1)[rows * FRAMES + (at & (FRAMES - 1))] = index
-        self.at[rows] = at + 1
-        self.plain[rows] += 1
-        self.known[rows] = True
+        _note(rows, odd, index, self.at, self.rows, self.plain, self.known)
 
     def keep(self, rows: _Index) -> None:
         """Keep frames of legs before they are gone, or are needed.
@@ -286,6 +281,28 @@ class Streams(Rows):
         frames = edited.reshape(len(legs), FRAMES, frame)
         self.ring.reshape(-1, frame)[self._slots(legs, FRAMES)] = frames
         depth.edited(legs, piece // times, extra)
+
+
+@compiled(
+    "void(int64[::1], boolean[::1], int64[::1], int64[::1], int64[:, ::1], int64[::1],"
+    " boolean[::1])"
+)
+def _note(
+    rows: _Index,
+    odd: npt.NDArray[np.bool_],
+    index: _Index,
+    at: _Ints,
+    kept_in: _Index,
+    plain: _Ints,
+    known: npt.NDArray[np.bool_],
+) -> None:
+    for i in range(rows.size):
+        if not odd[i]:
+            row = rows[i]
+            kept_in[row, at[row] & (FRAMES - 1)] = index[i]
+            at[row] += 1
+            plain[row] += 1
+            known[row] = True
 
 
 def _choose(

@@ -22,9 +22,9 @@
     rest       RTCP, how good each line is               reporting, rtcp, judging, quality, emodel
                quiet sources, what is told               telling
 
-Everything is arrays over all legs; the only loops over legs are the socket calls and G.722's. A
-stage that fails is counted and told once, and the next one runs: a fault in one leg's packet must
-not silence the others.
+Everything is arrays over all legs, or a loop over them that is compiled (`_compiled`); Python loops
+over legs for socket calls and G.722 alone. A stage that fails is counted and told once, and the
+next one runs: a fault in one leg's packet must not silence the others.
 """
 
 import math

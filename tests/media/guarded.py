@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media.agc import Agc
-from bridge.media.codecs import FRAME, SILENCE_CODES, decode, encode
+from bridge.media.codecs import FRAME, SILENCE_CODES
+from bridge.media.companding import decode, encode
 from bridge.media.gains import Gains
 from bridge.media.gate import Gate
 from bridge.media.guards import Guards
 from bridge.media.legs import Legs
 from bridge.media.levels import Levels, frame_rms
 from bridge.media.messages import Configure, LegGuarded, LegMedia
-from bridge.media.mix import clip, hear_others, sum_rooms
+from bridge.media.mix import hear_others, sum_rooms
 from bridge.media.seating import seat
 
 __all__ = ["LONGEST", "Conferences", "Told"]
@@ -121,7 +122,7 @@ class Conferences:
         self.gains.apply(talkers, pcm)
         sums = np.zeros((int(self.legs.room.max()) + 1, FRAME), np.float32)
         heard = np.empty(pcm.shape, np.float32)
-        sum_rooms(seating, pcm, sums)
+        sum_rooms(seating, pcm, sums, np.empty_like(sums), np.empty_like(sums))
         hear_others(seating, pcm, sums, heard)
         if self.guards.marks:
             self.guards.mark(seating, heard)
@@ -150,10 +151,8 @@ class Conferences:
 
 def _coded(sound: _Floats) -> _Floats:
     """Return what PCMU leaves of sounds, float32 `(k, 160)`."""
-    samples = np.empty(sound.shape, np.int16)
-    clip(np.array(sound), samples)
     codes = np.empty(sound.shape, np.uint8)
-    encode(0, samples, codes)
+    encode(0, sound, codes)
     out = np.empty(sound.shape, np.float32)
     decode(0, codes, out)
     return out

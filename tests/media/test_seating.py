@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.legs import Legs, Rooms
 from bridge.media.messages import Codec, LegMedia
-from bridge.media.mix import clip, hear_others, loudest_others, sum_rooms
+from bridge.media.mix import clip, hear_others, loudest, sum_rooms, turn_down
 from bridge.media.seating import Seating, seat
 
 CODECS = st.sampled_from(["PCMU", "PCMA", "G722"])
@@ -29,20 +29,14 @@ def house(people: list[Person]) -> tuple[Legs, Seating]:
     return legs, seat(legs, SILENCE_CODES)
 
 
-def check_alike(seating: Seating) -> None:
-    """Speakers, from the first to the last, are rooms alike: each room once, as a whole."""
-    at, rooms = 0, []
-    position = np.arange(seating.speakers, dtype=np.float32)[:, None]
-    for alike in seating.alike:
-        assert alike.first == at
-        whole = alike.of(position)[:, :, 0].astype(int)
-        assert whole.shape == (len(alike.rooms), alike.size)
-        assert (seating.speaker_room[whole] == alike.rooms[:, None]).all()
-        assert whole.reshape(-1).tolist() == list(range(at, at + whole.size))
-        at += whole.size
-        rooms += alike.rooms.tolist()
-    assert at == seating.speakers
-    assert sorted(rooms) == sorted(set(seating.speaker_room.tolist()))
+def check_rooms(seating: Seating) -> None:
+    """Speakers, from the first to the last, by room: each room once, as a whole."""
+    sizes = np.diff(seating.first)
+    assert seating.first[0] == 0
+    assert seating.first[-1] == seating.speakers
+    assert (sizes > 0).all()
+    assert np.repeat(seating.spoken, sizes).tolist() == seating.speaker_room.tolist()
+    assert len(set(seating.spoken.tolist())) == len(seating.spoken)
 
 
 @settings(max_examples=200)
@@ -55,7 +49,7 @@ def test_everybody_has_one_place_and_rooms_are_contiguous(people: list[Person]) 
     assert (seating.position[seating.order] == np.arange(len(rows))).all()
     speaking = [row for row in rows if people[row][0] >= 0 and people[row][1]]
     assert set(seating.order[: seating.speakers].tolist()) == set(speaking)
-    check_alike(seating)
+    check_rooms(seating)
     taking_part = [row for row in rows if people[row][0] >= 0 and any(people[row][1:3])]
     assert set(seating.silent_rows.tolist()) == set(rows) - set(taking_part)
     listening = [
@@ -93,10 +87,10 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
     n = seating.speakers
     pcm = np.random.default_rng(seed).integers(-32_124, 32_125, (n, 160)).astype(np.float32)
     rooms, out = np.full((4, 160), 7, np.float32), np.zeros((32, 160), np.float32)
-    sum_rooms(seating, pcm, rooms)
+    least, most = np.full((2, 4, 160), 7, np.float32)
+    sum_rooms(seating, pcm, rooms, least, most)
     hear_others(seating, pcm, rooms, out)
-    loudest = np.zeros((4, 160), np.float32)
-    loudest_others(seating, pcm, rooms, loudest)
+    peaks = loudest(rooms, least, most, np.arange(4), 20)
     whole = pcm.astype(np.int64)
     for position in range(n):
         others = [
@@ -107,20 +101,16 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
         assert (out[position] == whole[others].sum(axis=0)).all()
     for room in range(4):
         assert (rooms[room] == whole[seating.speaker_room == room].sum(axis=0)).all()
-        heard = np.abs(out[:n][seating.speaker_room == room])
-        assert (loudest[room] == heard.max(axis=0, initial=0)).all()
-
-
-def test_many_rooms_alike_are_gone_through_in_parts() -> None:
-    """Parts that stay in the cache; a room that is larger than one is never cut."""
-    sizes = [3] * 100 + [7] * 40 + [300, 300]
-    people: list[Person] = [
-        (room, True, True, "PCMU", False) for room, size in enumerate(sizes) for _ in range(size)
-    ]
-    _, seating = house(people)
-    check_alike(seating)
-    speakers = [len(alike.rooms) * alike.size for alike in seating.alike]
-    assert speakers == [85 * 3, 15 * 3, 36 * 7, 4 * 7, 300, 300]
+        heard = np.abs(out[:n][seating.speaker_room == room]).max(axis=0, initial=0)
+        heard = np.maximum(heard, np.abs(rooms[room]))
+        assert (peaks[room] == heard.reshape(20, 8).max(axis=1)).all()
+    before = out.copy()
+    limited = np.array([False, True, False, True])
+    curves = np.linspace(1, 0.5, 4 * 160, dtype=np.float32).reshape(4, 160)
+    turn_down(seating, out, limited, curves)
+    gain = np.where(limited[:, None], curves, 1)[seating.speaker_room]
+    assert (out[:n] == before[:n] * gain.astype(np.float32)).all()
+    assert (out[n:] == before[n:]).all()
 
 
 def test_samples_are_clipped_at_both_edges() -> None:

@@ -356,11 +356,18 @@ MEDIA = Path(inspect.getfile(bridge.media.tick)).parent
 
 
 def _loops(function: ast.AST) -> list[str]:
-    """Return what the loops of a function go over, as source."""
+    """Return what the loops of a function go over, as source, but for those that are compiled."""
+    compiled = {
+        inner
+        for node in ast.walk(function)
+        if isinstance(node, ast.FunctionDef)
+        and any(ast.unparse(mark).startswith("compiled(") for mark in node.decorator_list)
+        for inner in ast.walk(node)
+    }
     return [
         ast.unparse(node.iter)
         for node in ast.walk(function)
-        if isinstance(node, (ast.For, ast.comprehension))
+        if isinstance(node, (ast.For, ast.comprehension)) and node not in compiled
     ]
 
 
@@ -372,14 +379,13 @@ FEW = (
     "range(int(",
     "range(1, LOOK_AHEAD + 1)",
     "range(1, FRAMES + 1)",
-    "range(0, n, AT_ONCE)",
-    "range(0, len(rows), AT_ONCE)",
     "range(TABLED)",
     "range(BLOCKS)",
     "enumerate((0, _GROUP))",
+    "enumerate(_WHY)",
+    "enumerate(_OUTCOMES)",
     "(0, _LONG - FRAME)",
     "enumerate(stages)",
-    "seating.alike",
     "seating.strange_in",
     "seating.listening_to",
     "commands",
