@@ -167,6 +167,8 @@ class Messages:
         self.headers["name_length"] = _ADDRESS.itemsize
         self.headers["iovecs"] = _addresses(self.iovecs)
         self.headers["iovec_count"] = 1
+        if control:
+            self.headers["control"] = _addresses(self.control)
         self._first = ffi.cast("char *", self.headers.ctypes.data)
 
     def __len__(self) -> int:
@@ -183,11 +185,13 @@ class Messages:
         self.iovecs["length"] = length
 
     def listen_for_control(self, start: int, count: int, *, wanted: bool) -> None:
-        """Have ancillary data of some datagrams written to `control`, or not."""
-        rows = slice(start, start + count)
-        if wanted:
-            self.headers["control"][rows] = _addresses(self.control[rows])
-        self.headers["control_length"][rows] = self.control.shape[1] if wanted else 0
+        """Have ancillary data of some datagrams written to `control`, or not any more.
+
+        It goes through as many headers as may come, so who wants none says so once.
+        """
+        self.headers["control_length"][start : start + count] = (
+            self.control.shape[1] if wanted else 0
+        )
 
     def keys(self, start: int, count: int) -> npt.NDArray[np.int64]:
         """Return the addresses of some datagrams as numbers of 48 bits: address, then port."""

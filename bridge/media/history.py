@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.gains import Gains
 from bridge.media.levels import Levels
@@ -89,16 +90,9 @@ class History(Rows):
             gains: of the tick before.
         """
         self.tick += 1
-        seating = self._seating
         now, then = self.tick & (TICKS - 1), (self.tick - 1) & (TICKS - 1)
         # Gains of the tick before are known by now.
-        said = self.said[then]
-        np.multiply(self.came[then], gains.end, out=said)
-        np.square(said, out=said)
-        if seating is not None:
-            powers = said[seating.order[: seating.speakers]]
-            width = self.rooms.shape[1]
-            self.rooms[then] = np.bincount(seating.speaker_room, powers, minlength=width)
+        _note(self.came[then], gains.end, self.room, self.said[then], self.rooms[then])
         self.came[now] = levels.rms
 
     def slots(self, ticks: int, last: int, step: int = 1) -> npt.NDArray[np.intp]:
@@ -128,6 +122,18 @@ class History(Rows):
         slots = ticks & (TICKS - 1)
         sent: _Floats = self.rooms[slots, self.room[legs]] - self.said[slots, legs]
         return np.maximum(sent, 0)
+
+
+@compiled("void(float32[::1], float32[::1], int64[::1], float32[::1], float32[::1])")
+def _note(
+    came: _Floats, gain: _Floats, room: npt.NDArray[np.intp], said: _Floats, rooms: _Floats
+) -> None:
+    rooms[:] = 0
+    for row in range(came.size):
+        level = came[row] * gain[row]
+        said[row] = level * level
+        if room[row] >= 0:
+            rooms[room[row]] += said[row]
 
 
 _NOBODY: Final = np.empty(0, np.intp)

@@ -1,9 +1,8 @@
 """The default transport: one UDP socket per leg, connected as soon as its source is known.
 
-A connected leg costs one read and one write a tick, into and out of rows allocated beforehand; the
-kernel makes all of them in one call (io_uring) or, where it cannot, two loops do, which are the
-only ones over legs in a tick. The kernel drops what comes from
-elsewhere. A leg not yet connected, or quiet for `QUIET_TICKS` and disconnected again, is read with
+A connected leg costs one read and one write a tick, into and out of rows allocated beforehand, in
+two loops that are compiled (`_calls`). The kernel drops what comes from elsewhere. A leg not yet
+connected, or quiet for `QUIET_TICKS` and disconnected again, is read with
 `recvfrom_into`, and `latching` judges every packet::
 
             first packet of the SDP's address, or of a source that proved itself
@@ -17,9 +16,6 @@ receive buffers dropped is asked of each socket now and then (SO_MEMINFO): the v
 SO_RXQ_OVFL attaches to packets, but exact also when none follow.
 """
 
-import contextlib
-import errno
-import fcntl
 import select
 import socket
 from typing import Final
@@ -27,13 +23,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media import _calls
 from bridge.media._libc import Ready, disconnect
-from bridge.media._many import ManySockets
 from bridge.media._packet_rows import PacketRows
 from bridge.media._sockets import (
     PEER_ERRORS,
     SIOCGSTAMPNS,
-    TIMESPEC,
     adopt_udp,
     arrived_at,
     ask_for_stamps,
@@ -58,7 +53,7 @@ QUIET_TICKS: Final = 100
 """Two seconds without a packet before a leg may be latched anew."""
 
 TIMED_SHARE: Final = 20
-"""One leg in so many is timed in a tick: each leg two or three times a second. Each costs 3 us."""
+"""One leg in so many is timed in a tick: each leg two or three times a second."""
 
 BACKLOG_KEPT: Final = 2
 """Packets of sound that count of those queued when a leg is connected: 40 ms. Where it is opened
@@ -113,7 +108,6 @@ class OwnSockets:
         counters: of the process.
         leg_counters: of each leg.
         packets: rows for what comes in, as many as `rows_for` says at least; own ones if not given.
-        at_once: have the kernel read and write all sockets in one call, where it can.
     """
 
     def __init__(
@@ -122,8 +116,6 @@ class OwnSockets:
         counters: Counters,
         leg_counters: LegCounters,
         packets: PacketRows | None = None,
-        *,
-        at_once: bool = True,
     ) -> None:
         self._counters = counters
         self._leg_counters = leg_counters
@@ -131,10 +123,7 @@ class OwnSockets:
         # Second places of legs, heard and not sent from (`Transports.add_place`).
         self._aside: dict[int, _Leg] = {}
         self._by_descriptor: dict[int, _Leg] = {}
-        # By descriptor, so that the loop needs no look-up by leg.
-        self._sockets: list[socket.socket] = []
-        self._closed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._closed.close()
+        # By descriptor.
         self._row_of = np.zeros(0, np.intp)
         self._connected = select.epoll()
         self._judged = select.epoll()
@@ -153,15 +142,17 @@ class OwnSockets:
         self._second_sends: list[tuple[_Leg, memoryview]] = []
         # Of the running tick.
         self._taken = 0
-        self._stamp = bytearray(TIMESPEC.size)
         self._rtcp_buffer = bytearray(_RTCP_ROW)
         self._capacity = capacity
         self._packet_rows = self.rows_for(capacity)
         self._packets = packets or PacketRows(self._packet_rows)
         self._lengths = np.zeros(self._packet_rows, np.int64)
         self._descriptors = np.zeros(self._packet_rows, np.intp)
+        self._errors = np.zeros(self._packet_rows, np.int64)
         self._ready = Ready(capacity)
-        self._many = ManySockets(capacity, at_once=at_once)
+        # What is sent: where it lies; descriptor, beginning and octets of each packet.
+        self._octets = np.zeros(0, np.uint8)
+        self._planned = np.zeros((3, 0), np.intp)
 
     @staticmethod
     def rows_for(capacity: int) -> int:
@@ -177,8 +168,8 @@ class OwnSockets:
             self._packets.allocate(self._packet_rows)
         self._lengths = np.zeros(self._packet_rows, np.int64)
         self._descriptors = np.zeros(self._packet_rows, np.intp)
+        self._errors = np.zeros(self._packet_rows, np.int64)
         self._ready = Ready(capacity)
-        self._many.grow(capacity)
         self._legs.extend([None] * (capacity - self._capacity))
         for name in ("_last_heard", "_last_packet", "_may_release", "_reachable", "_connected_by"):
             old = getattr(self, name)
@@ -223,8 +214,6 @@ class OwnSockets:
                 self._handed.append(leg)
             leg.latch.known = peer or known
             descriptor = rtp.fileno()
-            while len(self._sockets) <= descriptor:
-                self._sockets.append(self._closed)
             if len(self._row_of) <= descriptor:
                 self._row_of = np.resize(self._row_of, 2 * descriptor + 64)
             (self._connected if leg.connected else self._judged).register(
@@ -237,7 +226,6 @@ class OwnSockets:
             raise
         self._by_descriptor[descriptor] = leg
         self._by_descriptor[rtcp.fileno()] = leg
-        self._sockets[descriptor] = rtp
         self._row_of[descriptor] = row
         # Beside a shared port (`ports.open_beside`), where a socket without a connection would take
         # the packets of others.
@@ -318,7 +306,6 @@ class OwnSockets:
         del self._by_descriptor[leg.rtcp.fileno()]
         (self._connected if leg.connected else self._judged).unregister(descriptor)
         self._rtcp.unregister(leg.rtcp.fileno())
-        self._sockets[descriptor] = self._closed
         leg.rtp.close()
         leg.rtcp.close()
 
@@ -360,32 +347,26 @@ class OwnSockets:
 
         To ask the kernel who has something takes half as long as to read that, and in vain a fifth.
         """
-        if not self._many.at_once:
-            return _NOBODY
         heard = (self._last_heard == self._tick - 1) & (self._connected_by >= 0)
         expected: npt.NDArray[np.intp] = self._connected_by[heard][: max(0, most)]
         return expected
 
     def _read_all(self, ready: npt.NDArray[np.intp]) -> None:
         """Read one packet of each of some sockets: intp, their descriptors."""
-        first = self._taken
-        found = self._many.read(ready, self._sockets, self._packets, first)
-        failed = np.flatnonzero(found < 0)
-        if len(failed):
-            for code in (-found[failed]).tolist():
-                if code != errno.EAGAIN:
-                    self._count_error(code, "read_errors")
-            # The last ones take the places of those that gave nothing.
-            kept = np.flatnonzero(found >= 0)
-            holes = failed[failed < len(kept)]
-            last = kept[len(kept) - len(holes) :]
-            octets = self._packets.octets
-            octets[first + holes] = octets[first + last]
-            found[holes], ready[holes] = found[last], ready[last]
-            ready, found = ready[: len(kept)], found[: len(kept)]
-        self._taken = first + len(found)
-        self._lengths[first : self._taken] = found
-        self._descriptors[first : self._taken] = ready
+        taken, failed = _calls.receive(
+            ready,
+            self._packets.octets,
+            self._taken,
+            self._lengths,
+            self._descriptors,
+            self._errors,
+        )
+        self._taken += taken
+        self._count_errors(failed, "read_errors")
+
+    def _count_errors(self, failed: int, ours: str) -> None:
+        for number in self._errors[:failed].tolist():
+            self._count_error(number, ours)
 
     def _count_error(self, error: OSError | int, ours: str) -> None:
         """Count a socket's error as the peer's if ICMP brought it, else under the given name."""
@@ -409,20 +390,14 @@ class OwnSockets:
     def _times(self, tick: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
         """Return the last packets of some connected legs, and when they arrived [s]."""
         turn = slice(tick % TIMED_SHARE, None, TIMED_SHARE)
-        heard = np.flatnonzero(self._last_heard[turn] == tick) * TIMED_SHARE + turn.start
-        timed: list[int] = []
-        times: list[float] = []
-        stamp = self._stamp
-        for row in heard.tolist():
-            leg = self._legs[row]
-            if leg is None or not leg.connected or row in self._aside:
-                continue  # the last packet may be of the other socket
-            with contextlib.suppress(OSError):  # no packet of it was stamped yet
-                fcntl.ioctl(leg.rtp.fileno(), SIOCGSTAMPNS, stamp, True)  # noqa: FBT003 - `mutate_flag` has no keyword
-                seconds, nanoseconds = TIMESPEC.unpack(stamp)
-                timed.append(row)
-                times.append(seconds + nanoseconds * 1e-9)
-        return self._last_packet[np.array(timed, np.intp)], np.array(times, np.float64)
+        heard = (self._last_heard[turn] == tick) & (self._connected_by[turn] >= 0)
+        rows = np.flatnonzero(heard) * TIMED_SHARE + turn.start
+        if self._aside:  # the last packet may be of the other socket
+            rows = rows[~np.isin(rows, list(self._aside))]
+        times = np.empty(len(rows), np.float64)
+        _calls.stamps(self._connected_by[rows], SIOCGSTAMPNS, times)
+        known = times >= 0  # else no packet of it was stamped yet
+        return self._last_packet[rows[known]], times[known]
 
     def _receive_judged(self) -> None:
         """Read legs that are not connected, and connect those whose source is found."""
@@ -570,7 +545,8 @@ class OwnSockets:
                 planned.append((leg.rtp.fileno(), start, size))
             else:
                 self._sends_to.append((leg, whole[start : start + size]))
-        self._many.plan(outgoing.packets, np.array(planned, np.intp).reshape(-1, 3))
+        self._octets = outgoing.packets.reshape(-1)
+        self._planned = np.ascontiguousarray(np.array(planned, np.intp).reshape(-1, 3).T)
         self._second_sends = [
             (leg, halves[k * HALF_PACKET : (k + 1) * HALF_PACKET])
             for k, position in enumerate(outgoing.halved.tolist())
@@ -580,8 +556,9 @@ class OwnSockets:
 
     def send(self) -> None:
         """Send the planned packets."""
-        for code in self._many.write():
-            self._count_error(code, "send_errors")
+        descriptors, starts, sizes = self._planned
+        failed = _calls.send(descriptors, self._octets, starts, sizes, self._errors)
+        self._count_errors(failed, "send_errors")
         self._send_unconnected(self._sends_to)
 
     def send_second_halves(self) -> None:

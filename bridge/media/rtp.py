@@ -104,6 +104,18 @@ class Headers:
     offset: npt.NDArray[np.int64]
     length: npt.NDArray[np.int64]
 
+    def part(self, chosen: npt.NDArray[np.intp]) -> "Headers":
+        """Return those of some packets, intp, `(k,)`."""
+        return Headers(
+            kind=self.kind[chosen],
+            sequence=self.sequence[chosen],
+            timestamp=self.timestamp[chosen],
+            ssrc=self.ssrc[chosen],
+            marker=self.marker[chosen],
+            offset=self.offset[chosen],
+            length=self.length[chosen],
+        )
+
 
 def parse(arrivals: Arrivals, legs: Legs, counters: LegCounters) -> Headers:
     """Read and judge the headers; what is bad is counted and marked `Kind.DROPPED`.

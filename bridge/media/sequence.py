@@ -205,7 +205,8 @@ class Sequences(Rows):
 
         Args:
             rows: intp, `(k,)`: the legs, each at most once.
-            arrived: float64, `(k,)`: arrival [s], of any clock that does not leap.
+            arrived: float64, `(k,)`: arrival [s], of any clock that does not leap; those of which
+                it is negative are left out.
             timestamp: int64, `(k,)`: RTP time stamps.
         """
         _time(
@@ -324,6 +325,8 @@ def _time(
     jitter_worst: npt.NDArray[np.float64],
 ) -> None:
     for i in range(rows.size):
+        if arrived[i] < 0:
+            continue
         row = rows[i]
         now = arrived[i] * SAMPLE_RATE - timestamp[i]
         difference = abs(now - transit[row])

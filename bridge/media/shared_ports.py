@@ -74,6 +74,10 @@ _RTCP_ROW: Final = 1500
 _TRUNCATED_KINDS: Final = (socket.SOL_SOCKET, SO_TIMESTAMPNS)
 
 
+_Times = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]
+_UNTIMED: Final[_Times] = (np.empty(0, np.intp), np.empty(0, np.float64))
+
+
 @dataclass(slots=True)
 class _Port:
     """One of our ports: its sockets, and what its receive buffer had dropped at the last look."""
@@ -276,7 +280,7 @@ class SharedPorts:
             )
         at = first
         taken: list[npt.NDArray[np.int64]] = []
-        timed: tuple[int, int] | None = None
+        timed = _UNTIMED
         for index, port in enumerate(self._ports):
             if port is None:
                 continue
@@ -284,10 +288,12 @@ class SharedPorts:
             # wait there for the next leg.
             room = min(PACKETS_A_LEG * self._legs_on[index] + PACKETS_MORE, len(self._packets) - at)
             wanted = (tick + index) % len(self._ports) == 0
-            self._incoming.listen_for_control(at, room, wanted=wanted)
+            if wanted:
+                self._incoming.listen_for_control(at, room, wanted=True)
             count = self._receive_port(port, at, room)
-            if wanted and count:
-                timed = (at, count)
+            if wanted:
+                timed = self._times(at, count)
+                self._incoming.listen_for_control(at, room, wanted=False)
             taken.append(self._incoming.keys(at, count) | index << _PORT_SHIFT)
             at += count
         keys = np.concatenate(taken) if taken else np.empty(0, np.int64)
@@ -303,16 +309,13 @@ class SharedPorts:
         self._counters.reads_bounded += count == room > 0
         return count
 
-    def _dispatch(
-        self, keys: npt.NDArray[np.int64], first: int, timed: tuple[int, int] | None
-    ) -> Arrivals:
+    def _dispatch(self, keys: npt.NDArray[np.int64], first: int, timed: _Times) -> Arrivals:
         """Find each packet's leg; strangers' packets are left out."""
         places = np.searchsorted(self._keys, keys)
         known = self._keys[places] == keys
         rows = self._key_rows[places]
         lengths = self._incoming.headers["length"][first : first + len(keys)].astype(np.int64)
-        at, times = self._times(timed)
-        at = at - first
+        at, times = timed[0] - first, timed[1]
         octets = self._packets.octets
         if not known.all():
             self._counters.shared_strangers += len(keys) - int(known.sum())
@@ -327,13 +330,8 @@ class SharedPorts:
             self._latched += [Latched(row, own_sdp=True) for row in np.unique(fresh).tolist()]
         return Arrivals(octets=octets, lengths=lengths, rows=rows, timed=at, times=times)
 
-    def _times(
-        self, timed: tuple[int, int] | None
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    def _times(self, start: int, count: int) -> _Times:
         """Return the rows of packets that the kernel timed, and when they arrived [s]."""
-        if timed is None:
-            return np.empty(0, np.intp), np.empty(0, np.float64)
-        start, count = timed
         control = self._incoming.control[start : start + count]
         filled = self._incoming.headers["control_length"][start : start + count]
         begin = socket.CMSG_LEN(0)

@@ -179,10 +179,12 @@ class Tick:
         self._note_presence(arrivals.rows)
         if state.presence.traced.any():
             self._teller.trace_arrivals(arrivals, headers)
-        arrived = np.full(len(arrivals.rows), np.nan)
+        arrived = np.full(len(arrivals.rows), -1.0)
         arrived[arrivals.timed] = arrivals.times
-        for chosen in _one_of_each(arrivals.rows, np.flatnonzero(headers.kind != Kind.DROPPED)):
-            self._take_one_of_each(arrivals, headers, chosen, arrived)
+        good = np.flatnonzero(headers.kind != Kind.DROPPED)
+        for chosen in _one_of_each(arrivals.rows, good):
+            part = headers if len(chosen) == len(arrived) else headers.part(chosen)
+            self._take_one_of_each(arrivals, headers, arrived, chosen, part)
 
     def _note_presence(self, rows: _Rows) -> None:
         """Note who sent something; told at once where a leg had been told quiet."""
@@ -198,47 +200,50 @@ class Tick:
         self,
         arrivals: Arrivals,
         headers: Headers,
-        chosen: _Rows,
         arrived: npt.NDArray[np.float64],
+        chosen: _Rows,
+        part: Headers,
     ) -> None:
-        """Take at most one packet of each leg in, oldest first."""
+        """Take at most one packet of each leg in, oldest first.
+
+        Args:
+            arrivals: all packets.
+            headers: of all of them.
+            arrived: float64: when each arrived, -1 where nobody knows.
+            chosen: intp, `(k,)`: which to take.
+            part: their headers.
+        """
         state = self._state
         rows = arrivals.rows[chosen]
-        admission = state.sequences.admit(
-            rows, headers.sequence[chosen], headers.ssrc[chosen], state.leg_counters
-        )
-        used, begins, newer = chosen, admission.begins, admission.newer
+        admission = state.sequences.admit(rows, part.sequence, part.ssrc, state.leg_counters)
+        begins, newer = admission.begins, admission.newer
         if not admission.used.all():
-            used = chosen[admission.used]
-            rows = rows[admission.used]
-            begins, newer = begins[admission.used], newer[admission.used]
-        if not len(used):
+            used = np.flatnonzero(admission.used)
+            chosen, rows, part = chosen[used], rows[used], part.part(used)
+            begins, newer = begins[used], newer[used]
+        if not len(chosen):
             return
-        state.sequences.octets[rows] += headers.length[used]
+        state.sequences.octets[rows] += part.length
         if begins.any():
             self._begin_streams(rows[begins])
-        kind = headers.kind[used]
-        audio = kind == Kind.AUDIO
-        timed = audio & ~np.isnan(arrived[used])
-        if timed.any():
-            at = used[timed]
-            state.sequences.time(rows[timed], arrived[at], headers.timestamp[at])
-        if not audio.all():
-            self._take_events(arrivals, headers, used[kind == Kind.EVENT])
-            self._take_noise(arrivals, headers, used[kind == Kind.COMFORT_NOISE])
-            used, rows = used[audio], rows[audio]
+        if not (part.kind == Kind.AUDIO).all():
+            self._take_events(arrivals, headers, chosen[part.kind == Kind.EVENT])
+            self._take_noise(arrivals, headers, chosen[part.kind == Kind.COMFORT_NOISE])
+            audio = np.flatnonzero(part.kind == Kind.AUDIO)
+            chosen, rows, part = chosen[audio], rows[audio], part.part(audio)
             begins, newer = begins[audio], newer[audio]
-        if len(used):
+        if len(chosen):
+            state.sequences.time(rows, arrived[chosen], part.timestamp)
             state.noise.resume(rows)
             state.store.write(
                 rows,
-                headers.timestamp[used],
+                part.timestamp,
                 arrivals.octets,
-                used,
-                headers.offset[used],
-                headers.length[used],
+                chosen,
+                part.offset,
+                part.length,
                 begins=begins,
-                announced=newer & headers.marker[used],
+                announced=newer & part.marker,
                 codec=state.legs.codec,
                 counters=state.leg_counters,
             )

@@ -1,16 +1,13 @@
 """One socket a leg, over loopback: latching, floods, strangers, rebinding, what buffers drop."""
 
-import errno
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from bridge.media._uring import Batch
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.legs import Legs
@@ -54,10 +51,10 @@ class Phone:
 class Line:
     """A transport with some legs."""
 
-    def __init__(self, *, at_once: bool) -> None:
+    def __init__(self) -> None:
         self.counters = Counters()
         self.leg_counters = LegCounters(4)
-        self.sockets = OwnSockets(4, self.counters, self.leg_counters, at_once=at_once)
+        self.sockets = OwnSockets(4, self.counters, self.leg_counters)
         self.legs = Legs(4)
         self.pairs: dict[int, MediaPair] = {}
         self.phones: list[Phone] = []
@@ -98,14 +95,11 @@ class Line:
         return [(each.row, each.own_sdp) for each in self.sockets.take_latched()]
 
 
-@pytest.fixture(params=["at once", "in loops"])
-def line(request: pytest.FixtureRequest) -> Iterator[Line]:
-    """A line, closed afterwards, in both ways to read and write."""
-    line = Line(at_once=request.param == "at once")
-    if request.param == "at once" and not line.sockets._many.at_once:
-        pytest.skip("the kernel has no io_uring for us")
+@pytest.fixture
+def line() -> Iterator[Line]:
+    """A line, closed afterwards."""
+    line = Line()
     yield line
-    line.sockets._many.close()
     for row, pair in line.pairs.items():
         line.sockets.close(row)
         pair.close()
@@ -369,31 +363,6 @@ def test_who_was_expected_and_sends_nothing_leaves_no_hole(line: Line) -> None:
                 sent.append((row, phone.sequence))
                 phone.send(ports[row])
         assert sorted(line.receive()) == sent
-
-
-def test_where_the_kernel_does_it_no_more_loops_do(
-    line: Line, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A ring that fails while calls are up: they go on, from the very tick."""
-    phone = line.phone()
-    port = line.open(0, phone.address)
-    phone.send(port)
-    line.until(line.receive)
-    outgoing = Outgoing(4)
-    seating = seat(line.legs, SILENCE_CODES)
-    outgoing.plan(seating, line.legs, line.sockets.reachable)
-    line.sockets.plan(seating, outgoing)
-
-    def fail(_: Batch) -> npt.NDArray[np.int32]:
-        raise OSError(errno.ENOMEM, "no more")
-
-    monkeypatch.setattr(Batch, "run", fail)
-    phone.send(port)
-    line.until(line.receive)
-    line.sockets.send()
-    assert len(phone.rtp.recv(500)) == PACKET
-    assert not line.sockets._many.at_once
-    assert line.counters.send_errors == line.counters.read_errors == 0
 
 
 def test_a_socket_beside_a_shared_port_is_never_without_a_connection(line: Line) -> None:
