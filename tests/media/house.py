@@ -231,7 +231,6 @@ class House:
         """Take what the transports hold until their process ends."""
         transport = self.engine.state.transport
         own, shared = transport._own, transport._shared  # type: ignore[attr-defined]
-        own._many.close()
         for epoll in (own._connected, own._judged, own._rtcp):
             epoll.close()
         ports = [port for port in shared._ports if port is not None]
