@@ -1,8 +1,9 @@
 """From nothing to a running bridge, and back: the order in which everything starts and ends.
 
-Start: descriptors' limit, data folder's lock, database, vault, the listener for metrics and probes,
-records of the last run closed, directory, prompts, media process, SIP, administration socket. SIP
-comes late, so that no call is answered by half a bridge. The end runs the other way round: new
+Start: descriptors' limit, the fork server of the media processes, data folder's lock, database,
+vault, the listener for metrics and probes, records of the last run closed, directory, prompts,
+media processes, SIP, administration socket. The fork server imports while control does the rest.
+SIP comes late, so that no call is answered by half a bridge. The end runs the other way round: new
 calls are refused, callers are told goodbye and hung up, records are closed, and no process is left
 behind.
 """
@@ -43,22 +44,27 @@ from config.administration import AdminContext, perform
 from dialplan.prompts.bank import Bank, load_bank
 
 if TYPE_CHECKING:
+    from bridge.media.forks import Forks
     from config.settings import MediaSettings, Settings
     from privacy.vault import Vault
 
-__all__ = ["engine_options", "leave_out_of_collections", "serve"]
+__all__ = ["engine_options", "leave_out_of_collections", "raise_descriptor_limit", "serve"]
 
 SWEEP_S: Final = 5.0
 
 
 async def serve(
-    context: AdminContext[Vault], settings: Settings, on_ready: Callable[[Bridge], None]
+    context: AdminContext[Vault],
+    settings: Settings,
+    forks: Forks,
+    on_ready: Callable[[Bridge], None],
 ) -> None:
     """Run the bridge until it is told to end; told a second time, it says no goodbye.
 
     Args:
         context: database and vault, open, the data folder locked.
         settings: the settings in force.
+        forks: where media processes come from, begun already: it takes longest.
         on_ready: called once when the bridge answers calls.
 
     Raises:
@@ -66,7 +72,6 @@ async def serve(
         BridgeError: something it cannot live without was lost while it ran.
     """
     log = structlog.get_logger("bridge.house")
-    raise_descriptor_limit()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     impatient = asyncio.Event()
@@ -78,7 +83,7 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             loop.add_signal_handler(number, end)
-    async with _running(context, settings) as bridge:
+    async with _running(context, settings, forks) as bridge:
         log.info("bridge ready", port=bridge.sip.port, **bridge.directory.sizes())
         on_ready(bridge)
         leave_out_of_collections()
@@ -120,7 +125,9 @@ def engine_options(settings: MediaSettings) -> Configure:
 
 
 @contextlib.asynccontextmanager
-async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIterator[Bridge]:
+async def _running(
+    context: AdminContext[Vault], settings: Settings, forks: Forks
+) -> AsyncIterator[Bridge]:
     """Start every part in order, and stop what was started in the opposite one."""
     loop = asyncio.get_running_loop()
     # Most starts that fail fail here: let them leave the data folder as it was.
@@ -158,6 +165,7 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
             memory_mb=settings.media.memory_limit_mb,
             sharing=_port_sharing(settings),
         )
+        bridge.media.forks = forks
         bridge.media.use_names(bridge.names.descriptor)
         stack.callback(bridge.names.close)
         stack.push_async_callback(bridge.media.stop)
@@ -197,7 +205,7 @@ async def _running(context: AdminContext[Vault], settings: Settings) -> AsyncIte
 
 
 def raise_descriptor_limit() -> None:
-    """Allow this process as many descriptors as it may have; a leg takes two here."""
+    """Allow this process, and those it starts, all descriptors they may have; a leg takes two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY or soft < hard:
         with contextlib.suppress(ValueError, OSError):

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from bridge.media.client import MediaClient
 from bridge.media.errors import ChannelFull, MediaProcessEnded
+from bridge.media.forks import Forks
 from bridge.media.messages import Command, Configure, Event, Ready, UsePage
 from bridge.media.name_messages import UseNames
 from bridge.media.page import Records, StateView
@@ -88,6 +89,7 @@ class MediaProcess:
         options: of the engine.
         heard: told what it says.
         ended: told, once, why it has to be replaced; it may still run.
+        forks: where it comes from.
         names: descriptor of the area for names that callers speak; none where not given.
 
     Raises:
@@ -101,12 +103,13 @@ class MediaProcess:
         options: Configure,
         heard: Callable[[MediaProcess, Event], None],
         ended: Callable[[MediaProcess, str], None],
+        forks: Forks,
         names: int | None = None,
     ) -> None:
         self._heard = heard
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._client = MediaClient.start(bank, options)
+        self._client = MediaClient.fork(forks, bank, options)
         self._view = StateView()
         self._writing = False
         self._flushing = False
@@ -133,7 +136,11 @@ class MediaProcess:
 
     @property
     def pid(self) -> int:
-        """Its process identifier."""
+        """Its process identifier; known when it is ready.
+
+        Raises:
+            ProcessLookupError: it has not been forked yet.
+        """
         return self._client.pid
 
     # -- the channel ----------------------------------------------------------------------------

@@ -31,6 +31,7 @@ import structlog
 from bridge.errors import StartError
 from bridge.held_legs import HeldLeg
 from bridge.media.errors import MediaError
+from bridge.media.forks import Forks
 from bridge.media.latching import Source
 from bridge.media.messages import (
     CloseLeg,
@@ -127,6 +128,8 @@ class MediaSupervisor:
         self._tick_share = tick_share
         self._memory_bytes = memory_mb << 20
         self._sharing = sharing
+        self.forks = Forks()
+        """Where processes come from, ended with them: whoever has begun one puts it here."""
         self._names: int | None = None
         self._log = structlog.get_logger("bridge.supervisor")
         self._posts = [Post(number, Busy(tick_share)) for number in range(processes)]
@@ -183,6 +186,7 @@ class MediaSupervisor:
         self._spares.clear()
         for post in self._posts:
             post.process = None
+        self.forks.close()  # first: who has not been forked yet need not be waited for
         await asyncio.gather(*(process.stop() for process in processes))
         for held in self._legs.values():
             held.close()
@@ -477,9 +481,8 @@ class MediaSupervisor:
         empty = sum(post.process is None for post in self._posts)
         for _ in range((empty or SPARES) - len(self._spares)):
             try:
-                spare = MediaProcess(
-                    self._bank, self._options, self._heard, self._ended, self._names
-                )
+                told = (self._heard, self._ended, self.forks, self._names)
+                spare = MediaProcess(self._bank, self._options, *told)
             except (MediaError, OSError) as error:
                 self._log.error("media process cannot be started", problem=type(error).__name__)
                 self._count_death(0.0)

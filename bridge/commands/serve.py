@@ -15,7 +15,9 @@ from rich.console import Console
 
 from bridge.addresses import outward_address
 from bridge.card import CardFacts, card
+from bridge.house import raise_descriptor_limit
 from bridge.house import serve as run_house
+from bridge.media.forks import Forks
 from bridge.server import Bridge
 from config import logging as log
 from config.administration import AdminContext, Administration
@@ -65,7 +67,8 @@ def serve(
             sip=dataclasses.replace(settings.sip, port=port),
             origins=MappingProxyType({**settings.origins, "sip.port": "option --port"}),
         )
-    with _opened(settings, seed_demo=seed_demo) as context:
+    raise_descriptor_limit()  # before the fork server, whose children have its limit
+    with Forks() as forks, _opened(settings, seed_demo=seed_demo) as context:
 
         def ready(bridge: Bridge) -> None:
             if with_card:
@@ -73,7 +76,7 @@ def serve(
 
         async def run() -> None:
             try:
-                await run_house(context, settings, ready)
+                await run_house(context, settings, forks, ready)
             finally:
                 # With the loop its handlers go; what is left to close takes milliseconds, and an
                 # impatient Ctrl-C must not leave it half closed.

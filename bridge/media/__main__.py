@@ -1,4 +1,7 @@
-"""The media process: `python -m bridge.media --control-fd N`, started by `client.MediaClient`.
+"""The media process, and the server that it is forked from: `python -m bridge.media`.
+
+Control starts `--forks-fd N` once (`forks`, `fork_server`); a measurement, or a test of a single
+process, runs `--control-fd N`. Either way a media process is `live`.
 
 One loop: a tick each 20 ms on the monotonic clock. A tick that comes late is made up at once, up to
 three in a burst; beyond that time jumps, and the jump is counted. Garbage is not collected: what is
@@ -19,6 +22,7 @@ from typing import Final
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: threads would fight for the core
 
+from bridge.media import _libc, fork_server
 from bridge.media.control import ControlChannel
 from bridge.media.counters import Counters
 from bridge.media.messages import Ready
@@ -30,6 +34,9 @@ HALF: Final = TICK / 2
 MOST_MADE_UP: Final = 3
 COMMANDS_S: Final = 0.004
 """A fifth of a tick: 400 legs a second are opened beside the calls that are up."""
+NAME: Final = "dialin-media"
+"""What `ps` and `top` call it."""
+
 PRIORITY: Final = 10
 NICE: Final = -15
 
@@ -77,22 +84,15 @@ def _sleep_until(when: float) -> None:
         time.sleep(left)
 
 
-def main() -> int:
-    """Run a media process.
+def live(control: socket.socket) -> None:
+    """Be a media process until control ends or says so.
 
-    Returns:
-        The exit status.
+    Args:
+        control: our end of the channel.
     """
-    parser = argparse.ArgumentParser(prog="python -m bridge.media", description=__doc__)
-    parser.add_argument("--control-fd", type=int, required=True, help="our end of the channel")
-    arguments = parser.parse_args()
-    sys.excepthook = say_where
-    # Ctrl-C goes to the whole group, and so does a service manager's SIGTERM. Who ends this process
-    # is control, by closing the channel, when goodbyes have been said.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    _libc.name_process(NAME)
     counters = Counters()
-    channel = ControlChannel(socket.socket(fileno=arguments.control_fd), counters)
+    channel = ControlChannel(control, counters)
     state = State(channel.put, counters)
     tick = Tick(state, channel, COMMANDS_S)
     tick.run()  # warm: tables are touched, code paths compiled, before anybody listens
@@ -103,6 +103,28 @@ def main() -> int:
     channel.put(Ready(pid=os.getpid(), realtime=realtime))
     run(tick, state)
     tick.close()
+
+
+def main() -> int:
+    """Run a media process, or the server that forks them.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bridge.media", description=__doc__)
+    one = parser.add_mutually_exclusive_group(required=True)
+    one.add_argument("--control-fd", type=int, help="be one: our end of its channel")
+    one.add_argument("--forks-fd", type=int, help="fork them: where channels of theirs come from")
+    arguments = parser.parse_args()
+    sys.excepthook = say_where
+    # Ctrl-C goes to the whole group, and so does a service manager's SIGTERM. Who ends this process
+    # is control, by closing the channel, when goodbyes have been said.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    if arguments.forks_fd is not None:
+        fork_server.serve(socket.socket(fileno=arguments.forks_fd), live)
+    else:
+        live(socket.socket(fileno=arguments.control_fd))
     return 0
 
 

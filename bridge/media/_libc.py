@@ -1,4 +1,4 @@
-"""The system calls that Python cannot say: `connect` with AF_UNSPEC, `fallocate`, `recvmmsg`.
+"""The system calls that Python cannot say: `connect` with AF_UNSPEC, `prctl`, `recvmmsg`, others.
 
 `recvmmsg` and `sendmmsg` move many datagrams of one socket in one call. What they work on are
 arrays of structures, kept here as numpy records over memory that is allocated once::
@@ -20,7 +20,16 @@ import numpy as np
 import numpy.typing as npt
 from cffi import FFI
 
-__all__ = ["Messages", "Ready", "disconnect", "punch_hole", "receive_many", "send_many"]
+__all__ = [
+    "Messages",
+    "Ready",
+    "adopt_orphans",
+    "disconnect",
+    "name_process",
+    "punch_hole",
+    "receive_many",
+    "send_many",
+]
 
 _UNSPECIFIED = bytes(16)  # struct sockaddr whose sa_family is AF_UNSPEC (0)
 
@@ -72,6 +81,8 @@ _EVENT: Final = np.dtype(
 
 _DONTWAIT: Final = 0x40  # MSG_DONTWAIT
 _PUNCH_HOLE: Final = 0x03  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+_SET_NAME: Final = 15  # PR_SET_NAME
+_SET_CHILD_SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER
 
 
 @functools.cache
@@ -84,6 +95,7 @@ def _load() -> tuple[FFI, Any]:
         int recvmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags, void *timeout);
         int sendmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags);
         int epoll_wait(int epfd, void *events, int maxevents, int timeout);
+        int prctl(int option, uintptr_t, uintptr_t, uintptr_t, uintptr_t);
         """
     )
     return ffi, ffi.dlopen(None)
@@ -117,6 +129,28 @@ def punch_hole(descriptor: int, offset: int, length: int) -> None:
     ffi, lib = _load()
     if lib.fallocate64(descriptor, _PUNCH_HOLE, offset, length):
         raise OSError(ffi.errno, f"punching a hole: {os.strerror(ffi.errno)}")
+
+
+def name_process(name: str) -> None:
+    """Name this process for `ps` and `top`; only in its main thread.
+
+    Args:
+        name: ASCII, 15 octets at most; the kernel cuts what is longer.
+    """
+    ffi, lib = _load()
+    octets = ffi.new("char[]", name.encode("ascii"))
+    lib.prctl(_SET_NAME, int(ffi.cast("uintptr_t", octets)), 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends; they are this process's to reap.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    ffi, lib = _load()
+    if lib.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ffi.errno, f"taking orphans in: {os.strerror(ffi.errno)}")
 
 
 class Ready:

@@ -8,10 +8,11 @@ import collections
 import contextlib
 import fcntl
 import os
+import select
 import socket
 import subprocess
-import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -19,13 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media.errors import BankRejected, ChannelFull, MediaProcessEnded
+from bridge.media.forks import Forked, Forks, execute
 from bridge.media.messages import Command, Configure, Event, LoadBank, Stop
 
 __all__ = ["BANK_TAIL", "MediaClient"]
-
-HUGE_PAGES: Final = "glibc.malloc.hugetlb=1"
-"""A tick goes through ten megabytes, of which the processor's table of pages holds less: in pages
-of 2 MB, which the kernel gives where memory asks for them, it takes a tenth less of a core."""
 
 QUEUE_LIMIT: Final = 4096
 """Commands that wait while the media process does not read: about a minute at 50 calls a second."""
@@ -48,11 +46,11 @@ class MediaClient:
     """One media process, seen from control.
 
     Args:
-        process: the running process.
+        process: the running process, or one that was asked for.
         channel: our end of the socket pair.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, channel: socket.socket) -> None:
         self._process = process
         self._channel = channel
         self._waiting: collections.deque[tuple[bytes, list[int]]] = collections.deque()
@@ -60,18 +58,12 @@ class MediaClient:
         self._decoder: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
 
     @classmethod
-    def start(
-        cls,
-        bank: npt.NDArray[np.int16] | None = None,
-        options: Configure | None = None,
-        module: str = "bridge.media",
-    ) -> Self:
-        """Start a media process by exec (never fork: PJSIP's thread holds locks).
+    def start(cls, module: str = "bridge.media", bank: npt.NDArray[np.int16] | None = None) -> Self:
+        """Start a single media process by exec, for a test or a measurement.
 
         Args:
-            bank: prompts and tones, int16, `(samples,)`, 8 kHz; none when not given.
-            options: of the engine; the defaults when not given.
             module: what is run; a measurement may wrap it.
+            bank: prompts and tones, int16, `(samples,)`, 8 kHz; none when not given.
 
         Returns:
             The client; `Ready` arrives as its first event.
@@ -80,17 +72,47 @@ class MediaClient:
             BankRejected: the bank is not one-dimensional int16.
             OSError: the process could not be started.
         """
+        return cls._with(lambda end: execute(module, "--control-fd", end), bank, None)
+
+    @classmethod
+    def fork(
+        cls,
+        forks: Forks,
+        bank: npt.NDArray[np.int16] | None = None,
+        options: Configure | None = None,
+    ) -> Self:
+        """Ask for a media process; never waits.
+
+        Args:
+            forks: the fork server.
+            bank: prompts and tones, int16, `(samples,)`, 8 kHz; none when not given.
+            options: of the engine; the defaults when not given.
+
+        Returns:
+            The client; `Ready` arrives as its first event.
+
+        Raises:
+            BankRejected: the bank is not one-dimensional int16.
+            OSError: there is no server, and none could be started.
+        """
+        return cls._with(forks.fork, bank, options)
+
+    @classmethod
+    def _with(
+        cls,
+        begin: Callable[[int], subprocess.Popen[bytes] | Forked],
+        bank: npt.NDArray[np.int16] | None,
+        options: Configure | None,
+    ) -> Self:
+        """Begin a process with one end of a channel, and say through the other what it needs."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(0)
         with theirs:
-            ours.settimeout(0)
-            descriptor = theirs.fileno()
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, "--control-fd", str(descriptor)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(descriptor,),
-                env=_environment(),
-                process_group=0,  # a terminal's Ctrl-C must not meet it before it can ignore it
-            )
+            try:
+                process = begin(theirs.fileno())
+            except OSError:
+                ours.close()
+                raise
         client = cls(process, ours)
         if options is not None:
             client.send(options)
@@ -100,8 +122,17 @@ class MediaClient:
 
     @property
     def pid(self) -> int:
-        """The media process's identifier."""
+        """The media process's identifier.
+
+        Raises:
+            ProcessLookupError: it has not been forked yet.
+        """
         return self._process.pid
+
+    @property
+    def born(self) -> bool:
+        """It has been forked, and its identifier is known."""
+        return not isinstance(self._process, Forked) or self._process.born
 
     @property
     def pending(self) -> int:
@@ -130,7 +161,7 @@ class MediaClient:
         """Queue a command for the next `flush`, which sends many as one; otherwise as `send`."""
         if len(self._waiting) >= QUEUE_LIMIT:
             raise ChannelFull(
-                f"media process {self.pid} has not read {QUEUE_LIMIT} commands, replace it"
+                f"media process {self._name} has not read {QUEUE_LIMIT} commands, replace it"
             )
         # A queued command outlives the call, its descriptors must too.
         self._waiting.append((self._encoder.encode(command), [os.dup(fd) for fd in fds]))
@@ -194,6 +225,9 @@ class MediaClient:
                 if events:
                     break
                 raise self._ended()
+            if isinstance(self._process, Forked) and not self._process.born:
+                self._process.hear(data)
+                continue
             events.extend(self._decoder.decode(data))
         return events
 
@@ -219,25 +253,40 @@ class MediaClient:
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
             self.send(LoadBank(samples=len(samples)), (descriptor,))
 
-    def close(self, timeout: float = 2.0) -> int:
+    def close(self, timeout: float = 2.0) -> int | None:
         """End the process and wait for it: by a word, then by SIGKILL.
 
         Args:
             timeout: how long it may take to end by itself [s].
 
         Returns:
-            Its exit status, negative when a signal ended it.
+            Its exit status, negative when a signal ended it; None when it was never born.
         """
+        deadline = time.monotonic() + timeout
         with contextlib.suppress(MediaProcessEnded, ChannelFull):
             self.send(Stop())
         self._drop_waiting()
+        self._await_birth(deadline)
         self._channel.close()
+        if not self.born:
+            return self.kill()
         try:
-            return self._process.wait(timeout)
+            return self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             return self.kill()
 
-    def kill(self) -> int:
+    def _await_birth(self, deadline: float) -> None:
+        """Wait until it is known who has to be waited for, or that nobody has."""
+        if self.fileno() < 0:
+            return
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        with contextlib.suppress(MediaProcessEnded):
+            while not self.born and (left := deadline - time.monotonic()) > 0:
+                poll.poll(1000 * left)
+                self.receive()
+
+    def kill(self) -> int | None:
         """Kill and reap the process; only then may its sockets be handed to another one."""
         self._process.kill()
         self._drop_waiting()
@@ -246,15 +295,22 @@ class MediaClient:
 
     def last_words(self) -> list[Event]:
         """Kill and reap the process as `kill` does, and return what it had still said."""
+        events: list[Event] = []
+        if not self.born:
+            with contextlib.suppress(MediaProcessEnded):
+                events += self.receive()  # whether it is there
         self._process.kill()
         self._drop_waiting()
         self._process.wait()
-        events: list[Event] = []
         with contextlib.suppress(MediaProcessEnded):
             while words := self.receive():
                 events += words
         self._channel.close()
         return events
+
+    @property
+    def _name(self) -> str:
+        return str(self.pid) if self.born else "(not forked)"
 
     def _drop_waiting(self) -> None:
         while self._waiting:
@@ -264,16 +320,7 @@ class MediaClient:
     def _ended(self) -> MediaProcessEnded:
         status = self._process.poll()
         return MediaProcessEnded(
-            f"media process {self.pid} is gone (exit status {status}), "
+            f"media process {self._name} is gone (exit status {status}), "
             f"its legs need another process",
             status,
         )
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment without our settings: the master key is among them."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DIALIN_")}
-    tunables = [each for each in kept.get("GLIBC_TUNABLES", "").split(":") if each]
-    # Whoever set it knows better; of two the last one counts.
-    kept["GLIBC_TUNABLES"] = ":".join([HUGE_PAGES, *tunables])
-    return {**kept, "OPENBLAS_NUM_THREADS": "1"}

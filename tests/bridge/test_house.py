@@ -17,6 +17,7 @@ import pytest
 from bridge import house
 from bridge.errors import StartError
 from bridge.house import engine_options, leave_out_of_collections, serve
+from bridge.media.forks import Forks
 from bridge.media.messages import Configure
 from bridge.operations import OPERATIONS
 from bridge.server import Bridge
@@ -134,7 +135,7 @@ def run(folder: Path, on_ready: Callable[[Bridge], None]) -> None:
                 trunk = {"name": "carrier", "addresses": ["192.0.2.7"]}
                 perform(OPERATIONS, context, "trunk.add", trunk)
             with pytest.raises(StartError, match="seen enough"):
-                asyncio.run(serve(context, settings, ready))
+                asyncio.run(serve(context, settings, Forks(), ready))
 
 
 def test_the_door_opens_with_its_trunks(tmp_path: Path, quiet_house: None, collector: None) -> None:
@@ -187,7 +188,7 @@ def test_signal_ends_politely_and_a_second_one_at_once(
     said: list[list[str]] = []
 
     @contextlib.asynccontextmanager
-    async def running(_context: object, _settings: object) -> AsyncIterator[Doorkeeper]:
+    async def running(*_: object) -> AsyncIterator[Doorkeeper]:
         keeper = Doorkeeper()
         yield keeper
         said.append(keeper.ended)
@@ -199,9 +200,8 @@ def test_signal_ends_politely_and_a_second_one_at_once(
 
     monkeypatch.setattr(house, "_running", running)
     monkeypatch.setattr(house, "leave_out_of_collections", lambda: None)
-    monkeypatch.setattr(house, "raise_descriptor_limit", lambda: None)
     served: Any = house.serve
-    asyncio.run(served(None, None, ready))
+    asyncio.run(served(None, None, None, ready))
     assert said == [["goodbye", "at once"]]
 
 
@@ -209,7 +209,7 @@ def test_hang_up_of_a_terminal_is_ignored_under_nohup(monkeypatch: pytest.Monkey
     """Whoever started it so wants it to outlive the terminal."""
 
     @contextlib.asynccontextmanager
-    async def running(_context: object, _settings: object) -> AsyncIterator[Doorkeeper]:
+    async def running(*_: object) -> AsyncIterator[Doorkeeper]:
         yield Doorkeeper()
 
     def ready(bridge: object) -> None:
@@ -224,11 +224,10 @@ def test_hang_up_of_a_terminal_is_ignored_under_nohup(monkeypatch: pytest.Monkey
     seen: list[list[str]] = []
     monkeypatch.setattr(house, "_running", running)
     monkeypatch.setattr(house, "leave_out_of_collections", lambda: None)
-    monkeypatch.setattr(house, "raise_descriptor_limit", lambda: None)
     served: Any = house.serve
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        asyncio.run(served(None, None, ready))
+        asyncio.run(served(None, None, None, ready))
     finally:
         signal.signal(signal.SIGHUP, before)
     assert seen == [["still there", "goodbye", "at once"]]

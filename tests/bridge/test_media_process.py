@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.media.client import MediaClient
+from bridge.media.forks import Forks
 from bridge.media.messages import CloseLeg, Configure
 from bridge.media_process import LOOK_S, TOGETHER, MediaProcess, Silence
 
@@ -29,8 +30,8 @@ def test_what_is_said_in_one_turn_of_the_loop_goes_together(
         return [each.leg for each in (some if isinstance(some, list) else [some])]
 
     async def scene() -> None:
-        monkeypatch.setattr(MediaClient, "start", lambda *_: client)
-        process = MediaProcess(np.zeros(8, np.int16), Configure(), print, print)
+        monkeypatch.setattr(MediaClient, "fork", lambda *_: client)
+        process = MediaProcess(np.zeros(8, np.int16), Configure(), print, print, Forks())
         await asyncio.sleep(0)
         theirs.recv(1 << 17)  # its page
         for leg in range(600):

@@ -435,6 +435,33 @@ def test_a_process_that_leaks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> No
     perform(scene)
 
 
+def test_a_fork_server_that_is_killed_costs_no_leg() -> None:
+    """Who was forked goes on and is replaced by its spare; the next spare has another server."""
+
+    async def scene(house: House) -> None:
+        supervisor = house.supervisor
+        phone = house.phone()
+        open_leg(house, 1, phone)
+        supervisor.send(Play(play=7, clips=[(0, 8000)], loop=True, leg=1))
+        await house.until(lambda: supervisor.spares and phone.hears(5))
+        server, (post,), (spare,) = supervisor.forks.pid, supervisor.pids, supervisor.spares
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        await house.until(phone.goes_on(10))
+        assert (supervisor.pids, supervisor.spares) == ([post], [spare])
+        house.kill()
+        await house.until(lambda: supervisor.pid == spare)
+        await house.until(phone.goes_on(10))
+        await house.until(lambda: supervisor.spares)
+        assert supervisor.forks.pid not in {server, None}
+        assert (supervisor.legs, supervisor.replaced) == (1, 1)
+        assert {packet.ssrc for packet in phone.heard} == {1}
+        assert not is_there(server)
+        assert not is_there(post)
+
+    perform(scene)
+
+
 def test_processes_that_die_at_once_again_and_again_are_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -446,7 +473,7 @@ def test_processes_that_die_at_once_again_and_again_are_given_up(
 
         def kill_all() -> bool:
             for process in house.supervisor._processes():
-                if process.pid not in killed:
+                if process.ready and process.pid not in killed:
                     killed.add(process.pid)
                     os.kill(process.pid, signal.SIGKILL)
             return bool(house.failures)

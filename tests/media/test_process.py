@@ -53,7 +53,7 @@ class Process:
     """A media process, what it said, and its phones."""
 
     def __init__(self, bank: PCM | None = BANK) -> None:
-        self.client = MediaClient.start(bank)
+        self.client = MediaClient.start(bank=bank)
         self.events: list[Event] = []
         self.phones: list[RtpStream] = []
         self.ports: dict[int, int] = {}

@@ -31,6 +31,8 @@ def test_signal_after_the_loop_does_not_interrupt_the_closing(
 
     monkeypatch.setattr(Database, "close", interrupted)
     monkeypatch.setattr("bridge.commands.serve.run_house", run_house)
+    monkeypatch.setattr("bridge.commands.serve.raise_descriptor_limit", lambda: None)
+    monkeypatch.setattr("bridge.commands.serve.Forks.start", lambda _forks: None)
     before = {each: signal.getsignal(each) for each in serve.ENDING}
     monkeypatch.setattr("bridge.commands.serve.log.configure", lambda _settings: None)
     try:
