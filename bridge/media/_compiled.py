@@ -14,13 +14,21 @@ the modules that import it (`*.nbi`).
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numba
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "inlined"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS: Final[dict[str, Any]] = {
+    # As numpy does: by zero is infinite, and nothing is raised.
+    "error_model": "numpy",
+    # Sums may be taken in any order, as numpy's are, so that sixteen samples are added at once.
+    # Samples are never infinite and always numbers.
+    "fastmath": {"reassoc", "nsz", "nnan", "ninf"},
+}
 
 
 def compiled(signature: str) -> Callable[[F], F]:
@@ -43,14 +51,10 @@ def compiled(signature: str) -> Callable[[F], F]:
     return decorate
 
 
+def inlined(function: F) -> F:
+    """Let compiled loops of several modules use a function; Python cannot call it otherwise."""
+    return cast("F", numba.njit(**_OPTIONS)(function))
+
+
 def _compile(signature: str, function: F, *, kept: bool) -> F:
-    made = numba.njit(
-        signature,
-        cache=kept,
-        # As numpy does: by zero is infinite, and nothing is raised.
-        error_model="numpy",
-        # Sums may be taken in any order, as numpy's are, so that sixteen samples are added at once.
-        # Samples are never infinite and always numbers.
-        fastmath={"reassoc", "nsz", "nnan", "ninf"},
-    )
-    return cast("F", made(function))
+    return cast("F", numba.njit(signature, cache=kept, **_OPTIONS)(function))

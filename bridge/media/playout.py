@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._store_loops import WAIT_STEP_MS, WAITS, look, move_on, write
+from bridge.media._store_loops import WAIT_STEP_MS, WAITS, look, move_on
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
 from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS, Depth
@@ -192,61 +192,6 @@ class PlayoutStore(Ring):
             codec: uint8, `(legs,)`: codec of every leg.
             counters: counts late, early, leapt and re-anchored packets.
         """
-        depth = self.depth
-        plain = np.empty(len(rows), np.bool_)
-        odd = write(
-            rows,
-            timestamp,
-            packets,
-            index,
-            offset,
-            length,
-            begins,
-            self.anchored,
-            self.anchor_timestamp,
-            self.anchor_position,
-            self.play_row,
-            self.ahead,
-            self.newest,
-            self.late_ticks,
-            self.leapt_to,
-            self.waits,
-            self.octets,
-            self.filled,
-            depth.running,
-            depth.tick,
-            not depth.disturbed,
-            plain,
-        )
-        if odd:
-            rest = ~plain
-            self._write_odd(
-                rows[rest],
-                timestamp[rest],
-                packets,
-                index[rest],
-                offset[rest],
-                length[rest],
-                begins[rest],
-                announced[rest],
-                codec,
-                counters,
-            )
-
-    def _write_odd(
-        self,
-        rows: npt.NDArray[np.intp],
-        timestamp: npt.NDArray[np.int64],
-        packets: npt.NDArray[np.uint8],
-        index: npt.NDArray[np.intp],
-        offset: npt.NDArray[np.int64],
-        length: npt.NDArray[np.int64],
-        begins: npt.NDArray[np.bool_],
-        announced: npt.NDArray[np.bool_],
-        codec: npt.NDArray[np.uint8],
-        counters: LegCounters,
-    ) -> None:
-        """Write packets that are no whole row within reach; as `write`."""
         play_row = self.play_row[rows]
         position = self.anchor_position[rows] + _wrapped(timestamp - self.anchor_timestamp[rows])
         ahead = position // FRAME - play_row

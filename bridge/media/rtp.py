@@ -81,6 +81,17 @@ class Arrivals:
     timed: npt.NDArray[np.intp]
     times: npt.NDArray[np.float64]
 
+    def part(self, chosen: npt.NDArray[np.intp]) -> "Arrivals":
+        """Return some of the packets: intp, `(k,)`, ascending."""
+        known = np.isin(self.timed, chosen)
+        return Arrivals(
+            octets=self.octets[chosen],
+            lengths=self.lengths[chosen],
+            rows=self.rows[chosen],
+            timed=np.searchsorted(chosen, self.timed[known]),
+            times=self.times[known],
+        )
+
 
 @dataclass(slots=True)
 class Headers:

@@ -17,12 +17,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined
 from bridge.media._rows import Rows
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.counters import LegCounters
 
-__all__ = ["MAX_DROPOUT", "MAX_MISORDER", "Admission", "Sequences"]
+__all__ = ["MAX_DROPOUT", "MAX_MISORDER", "Admission", "Sequences", "advance", "note_transit"]
 
 MAX_DROPOUT: Final = 3000
 """Packets, one minute: RFC 3550 A.1."""
@@ -230,6 +230,54 @@ class Sequences(Rows):
         return np.maximum(self.jitter_worst[rows], self.jitter_mean(rows))
 
 
+@inlined
+def advance(
+    row: int,
+    step: int,
+    highest: npt.NDArray[np.int64],
+    seen: npt.NDArray[np.uint64],
+    received: npt.NDArray[np.int64],
+    bursts: npt.NDArray[np.int64],
+    leapt_to: npt.NDArray[np.int64],
+    candidate: npt.NDArray[np.int64],
+) -> None:
+    """Take a packet in that follows the highest of its leg by 1 to `MAX_DROPOUT` - 1."""
+    bursts[row] += step > 1
+    highest[row] += step
+    if step < _SEEN_BITS:
+        seen[row] = seen[row] << np.uint64(step) | _ONE
+    else:
+        seen[row] = _ONE
+    received[row] += 1
+    leapt_to[row] = _NONE
+    candidate[row] = _NONE
+
+
+@inlined
+def note_transit(
+    row: int,
+    now: float,
+    transit: npt.NDArray[np.float64],
+    jitter: npt.NDArray[np.float64],
+    timings: npt.NDArray[np.float64],
+    jitter_sum: npt.NDArray[np.float64],
+    jitter_worst: npt.NDArray[np.float64],
+) -> None:
+    """Take in how long a packet was on its way [time stamp units], as RFC 3550 A.8 has it."""
+    difference = abs(now - transit[row])
+    # No predecessor (then it lies hours back), or the time stamps were wound elsewhere.
+    if difference < SAMPLE_RATE:
+        timings[row] += 1
+        jitter[row] += (difference - jitter[row]) / min(timings[row], _JITTER_SPAN)
+        jitter_sum[row] += jitter[row]
+        # The mean of a few differences says nothing of the worst.
+        if timings[row] > _JITTER_SPAN:
+            jitter_worst[row] = max(jitter_worst[row], jitter[row])
+        else:
+            jitter_worst[row] = jitter[row]
+    transit[row] = now
+
+
 @compiled(
     "boolean(int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], uint64[::1], int64[::1],"
     " int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], boolean[::1], boolean[::1],"
@@ -264,15 +312,7 @@ def _admit(  # noqa: C901, PLR0912, PLR0915 - one case after the other, and the 
         if known[row] == ssrc[i]:
             if 1 <= step < MAX_DROPOUT:
                 used[i] = newer[i] = True
-                bursts[row] += step > 1
-                highest[row] += step
-                if step < _SEEN_BITS:
-                    seen[row] = seen[row] << np.uint64(step) | _ONE
-                else:
-                    seen[row] = _ONE
-                received[row] += 1
-                leapt_to[row] = _NONE
-                candidate[row] = _NONE
+                advance(row, step, highest, seen, received, bursts, leapt_to, candidate)
             elif behind <= MAX_MISORDER:
                 bit = np.uint64(behind)
                 if behind >= _SEEN_BITS:
@@ -325,19 +365,6 @@ def _time(
     jitter_worst: npt.NDArray[np.float64],
 ) -> None:
     for i in range(rows.size):
-        if arrived[i] < 0:
-            continue
-        row = rows[i]
-        now = arrived[i] * SAMPLE_RATE - timestamp[i]
-        difference = abs(now - transit[row])
-        # No predecessor (then it lies hours back), or the time stamps were wound elsewhere.
-        if difference < SAMPLE_RATE:
-            timings[row] += 1
-            jitter[row] += (difference - jitter[row]) / min(timings[row], _JITTER_SPAN)
-            jitter_sum[row] += jitter[row]
-            # The mean of a few differences says nothing of the worst.
-            if timings[row] > _JITTER_SPAN:
-                jitter_worst[row] = max(jitter_worst[row], jitter[row])
-            else:
-                jitter_worst[row] = jitter[row]
-        transit[row] = now
+        if arrived[i] >= 0:
+            now = arrived[i] * SAMPLE_RATE - timestamp[i]
+            note_transit(rows[i], now, transit, jitter, timings, jitter_sum, jitter_worst)

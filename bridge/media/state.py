@@ -34,6 +34,7 @@ from bridge.media.names_area import NamesView
 from bridge.media.naming import Naming
 from bridge.media.outgoing import Outgoing
 from bridge.media.page import StatePage, record_type
+from bridge.media.plain import PlainPackets
 from bridge.media.playout import PlayoutStore
 from bridge.media.quality import Quality
 from bridge.media.rtcp import Reports
@@ -101,6 +102,7 @@ class State:
         self.rooms: Rooms[int] = Rooms()
         self.groups: Rooms[tuple[int, int]] = Rooms()
         self.presence = Presence(capacity)
+        self.plain = PlainPackets(capacity)
         self.sequences = Sequences(capacity)
         self.store = PlayoutStore(capacity)
         self.noise = ComfortNoise(capacity)
@@ -138,6 +140,7 @@ class State:
             self.leg_counters,
             self.legs,
             self.presence,
+            self.plain,
             self.sequences,
             self.store,
             self.noise,

@@ -175,13 +175,28 @@ class Tick:
         state, arrivals = self._state, self._arrivals
         if arrivals is None or not len(arrivals.rows):
             return
+        presence = state.presence
+        left = state.plain.take(
+            arrivals,
+            self._now,
+            legs=state.legs,
+            heard_at=presence.last,
+            quiet=presence.quiet_told,
+            traced=presence.traced,
+            sequences=state.sequences,
+            noise=state.noise,
+            store=state.store,
+        )
+        if not len(left):
+            return
+        arrivals = arrivals.part(left)
         headers = parse(arrivals, state.legs, state.leg_counters)
         self._note_presence(arrivals.rows)
-        if state.presence.traced.any():
+        if presence.traced.any():
             self._teller.trace_arrivals(arrivals, headers)
         arrived = np.full(len(arrivals.rows), -1.0)
         arrived[arrivals.timed] = arrivals.times
-        good = np.flatnonzero(headers.kind != Kind.DROPPED)
+        good = (headers.kind != Kind.DROPPED).nonzero()[0]
         for chosen in _one_of_each(arrivals.rows, good):
             part = headers if len(chosen) == len(arrived) else headers.part(chosen)
             self._take_one_of_each(arrivals, headers, arrived, chosen, part)
