@@ -59,7 +59,7 @@ def look(
 @compiled(
     "void(int64[::1], boolean[::1], boolean[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
     " int64[::1], int64[::1], int16[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
-    " boolean[::1])"
+    " boolean[::1], boolean[::1], int64)"
 )
 def move_on(
     order: npt.NDArray[np.intp],
@@ -77,6 +77,8 @@ def move_on(
     missing: npt.NDArray[np.int64],
     lag: npt.NDArray[np.int64],
     blanked: npt.NDArray[np.bool_],
+    wanted: npt.NDArray[np.bool_],
+    speakers: int,
 ) -> None:
     """Let go of the frames that are heard, count those that are missing, and go on."""
     for i in range(order.size):
@@ -89,6 +91,7 @@ def move_on(
         # A tone must not be repeated by concealment after it was blanked.
         if blanked[i] and not kept[i]:
             missing[i] = 1 << 30
+        blanked[i] = blanked[i] or (i < speakers and not wanted[row])
         without[row] = missing[i]
         at[row] = play_row[i] + step[i]
         lag[i] = lagging[row]

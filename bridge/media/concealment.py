@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, SAMPLE_RATE
 from bridge.media.pitch import LONGEST, find_period
@@ -38,7 +39,9 @@ LOUDEST_FLOOR: Final = 104.0
 
 _FULL_SCALE: Final = 32768.0
 _NOISE_FRAMES: Final = 61  # prime, so that neighbours do not repeat each other's noise
-_FLOOR_RISE: Final = 1.002  # a frame; doubles in seven seconds
+_RISE: Final = np.float32(1.002)  # a frame; doubles in seven seconds
+_LOUDEST: Final = np.float32(LOUDEST_FLOOR)
+_ONE: Final = np.float32(1)
 _FULL_MS: Final = 10.0
 _SLOPE: Final = 0.02  # of the first level, a millisecond
 _GONE_MS: Final = 60.0
@@ -97,16 +100,15 @@ class ComfortNoise(Rows):
         """Take note that audio packets came."""
         self.paused_level[rows] = -1
 
-    def follow(self, rows: _Index, rms: _Sound) -> None:
+    def follow(self, rows: _Index, rms: _Sound, came: npt.NDArray[np.bool_]) -> None:
         """Follow the floor of what really came: down at once, up slowly.
 
         Args:
-            rows: intp, `(k,)`: legs whose frame came.
-            rms: float32, `(k,)`: of the frame, on the 16-bit scale.
+            rows: intp, `(k,)`: legs.
+            rms: float32, `(k,)`: of their frames, on the 16-bit scale.
+            came: bool, `(k,)`: frames that came; no others count.
         """
-        floor = self.floor[rows]
-        risen = np.where(floor < 0, LOUDEST_FLOOR, np.maximum(floor, 1) * _FLOOR_RISE)
-        self.floor[rows] = np.minimum(np.minimum(risen, rms), LOUDEST_FLOOR)
+        _follow(rows, rms, came, self.floor)
 
     def noise(self, rows: _Index, length: int) -> _Sound:
         """Return a frame of noise for each of some legs.
@@ -124,6 +126,15 @@ class ComfortNoise(Rows):
         frame = (rows * 7 + self._turn) % _NOISE_FRAMES
         noise: _Sound = self._white[length][frame] * level[:, None]
         return noise
+
+
+@compiled("void(int64[::1], float32[::1], boolean[::1], float32[::1])")
+def _follow(rows: _Index, rms: _Sound, came: npt.NDArray[np.bool_], floor: _Sound) -> None:
+    for i in range(rows.size):
+        if came[i]:
+            row = rows[i]
+            risen = max(floor[row], _ONE) * _RISE if floor[row] >= 0 else _LOUDEST
+            floor[row] = min(risen, rms[i], _LOUDEST)
 
 
 class Gaps(Rows):

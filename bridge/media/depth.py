@@ -207,7 +207,7 @@ class Depth(Rows):
             rows: intp, `(n,)`: the legs.
             pcm: float32, `(n, 160)`: what is heard of them, on the 16-bit scale.
         """
-        places = np.flatnonzero(self.excess[rows])
+        places = self.excess[rows].nonzero()[0]
         if len(places):
             legs = rows[places]
             quiet = frame_rms(pcm[places]) < QUIET_RMS
@@ -216,7 +216,7 @@ class Depth(Rows):
     def due(self, rows: _Rows) -> _Rows:
         """Return the places, in `rows`, of legs to shorten or lengthen in this tick."""
         excess = self.excess[rows]
-        places = np.flatnonzero(excess)
+        places = excess.nonzero()[0]
         if not len(places):
             return places
         legs = rows[places]

@@ -100,7 +100,7 @@ class EchoGuard(Rows):
     def search(self, history: History) -> None:
         """Compare the legs whose turn it is, by levels, if there is any reason to."""
         likely = (self.both > OFTEN * self.sent) & (self.sent > LEAST_SENT) & ~self.named
-        rows = np.flatnonzero(likely & (self.look_again <= history.tick))
+        rows = (likely & (self.look_again <= history.tick)).nonzero()[0]
         if not len(rows):
             return
         rows = rows[history.tick - history.since[rows] > LOOKED_AT + DELAYS]
@@ -161,7 +161,7 @@ class EchoGuard(Rows):
 
     def follow(self, levels: Levels, history: History) -> None:
         """Turn those that are named down where only their echo is heard."""
-        rows = np.flatnonzero(self.named)
+        rows = self.named.nonzero()[0]
         if not len(rows):
             return
         back = np.rint(self.delay[rows] / _FRAME_S).astype(np.intp)
@@ -176,7 +176,7 @@ class EchoGuard(Rows):
 
     def release(self, history: History) -> _Index:
         """Let go those whose echo is gone; return them."""
-        rows = np.flatnonzero(self.named & (history.tick - history.since > LOOKED_AT + DELAYS))
+        rows = (self.named & (history.tick - history.since > LOOKED_AT + DELAYS)).nonzero()[0]
         freed = []
         for row in rows.tolist():
             one = np.array([row])

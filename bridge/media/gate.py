@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
-from bridge.media.codecs import DECODED_VALUES, TABLED
-from bridge.media.levels import Levels
+from bridge.media.codecs import DECODED_VALUES, FRAME, TABLED
+from bridge.media.levels import Levels, threshold
 from bridge.media.playout import PlayoutStore
+from bridge.media.ring import SLOTS
 
-__all__ = ["LOOK_AHEAD", "Gate", "octets_rms"]
+__all__ = ["LOOK_AHEAD", "Gate"]
 
 LOOK_AHEAD: Final = 2
 """Frames that are looked at before their time: 40 ms of what comes before speech are heard."""
@@ -39,27 +40,7 @@ _EVERY: Final = 4
 """One octet of so many is looked at: a level to within a decibel is all that is asked for."""
 
 _CLOSING: Final = np.float32(CLOSING)
-_CODES: Final = 256
-_SQUARES: Final = np.square(DECODED_VALUES.astype(np.float32)).reshape(-1)
-
-
-def octets_rms(
-    octets: npt.NDArray[np.uint8], codec: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float32]:
-    """Estimate the level of frames that are not decoded.
-
-    Args:
-        octets: uint8, `(k, 160)`: G.711.
-        codec: uint8, `(k,)`: codec index of each.
-
-    Returns:
-        float32, `(k,)`, 16-bit scale, of one sample in four.
-    """
-    index = octets[:, ::_EVERY].astype(np.intp)
-    index += _CODES * codec.astype(np.intp)[:, None]
-    squares = np.take(_SQUARES, index, mode="clip")
-    rms: npt.NDArray[np.float32] = np.sqrt(squares.mean(axis=1))
-    return rms
+_SQUARES: Final = np.square(DECODED_VALUES.astype(np.float32))
 
 
 class Gate(Rows):
@@ -89,13 +70,16 @@ class Gate(Rows):
             store: where it waits.
             codec: uint8, `(legs,)`: codec of every leg.
         """
-        self.coming[:] = 0
-        shut = rows[(self.hang[rows] == 0) & (codec[rows] < TABLED)]
-        if len(shut):
-            for step in range(1, LOOK_AHEAD + 1):
-                waiting, octets = store.coming(shut, step)
-                level = octets_rms(octets, codec[waiting])
-                self.coming[waiting] = np.maximum(self.coming[waiting], level)
+        _look_ahead(
+            rows,
+            self.hang,
+            codec,
+            store.play_row,
+            store.filled,
+            store.octets,
+            _SQUARES,
+            self.coming,
+        )
 
     def follow(self, levels: Levels) -> None:
         """Open and shut.
@@ -106,7 +90,8 @@ class Gate(Rows):
         _follow(
             levels.loud,
             levels.talking,
-            self.coming > levels.threshold,
+            self.coming,
+            levels.floor,
             self.hang,
             self.gain,
             self.sudden,
@@ -118,18 +103,52 @@ class Gate(Rows):
         self.hang[rows] = 0
 
 
-@compiled("void(boolean[::1], boolean[::1], boolean[::1], int8[::1], float32[::1], boolean[::1])")
+@compiled(
+    "void(int64[::1], int8[::1], uint8[::1], int64[::1], int16[:, ::1], uint8[:, :, ::1],"
+    " float32[:, ::1], float32[::1])"
+)
+def _look_ahead(
+    rows: npt.NDArray[np.intp],
+    hang: npt.NDArray[np.int8],
+    codec: npt.NDArray[np.uint8],
+    play_row: npt.NDArray[np.int64],
+    filled: npt.NDArray[np.int16],
+    octets: npt.NDArray[np.uint8],
+    squares: npt.NDArray[np.float32],
+    coming: npt.NDArray[np.float32],
+) -> None:
+    coming[:] = np.float32(0)
+    for i in range(rows.size):
+        row = rows[i]
+        if hang[row] != 0 or codec[row] >= TABLED:
+            continue
+        for step in range(LOOK_AHEAD):
+            slot = (play_row[row] + step) & (SLOTS - 1)
+            if filled[row, slot] >= FRAME:
+                codes, square = octets[row, slot], squares[codec[row]]
+                power = np.float32(0)
+                for k in range(0, FRAME, _EVERY):
+                    power += square[codes[k]]
+                level = np.sqrt(power / np.float32(FRAME // _EVERY))
+                coming[row] = max(coming[row], level)
+
+
+@compiled(
+    "void(boolean[::1], boolean[::1], float32[::1], float32[::1], int8[::1], float32[::1],"
+    " boolean[::1])"
+)
 def _follow(
     loud: npt.NDArray[np.bool_],
     talking: npt.NDArray[np.bool_],
-    comes: npt.NDArray[np.bool_],
+    coming: npt.NDArray[np.float32],
+    floor: npt.NDArray[np.float32],
     hang: npt.NDArray[np.int8],
     gain: npt.NDArray[np.float32],
     sudden: npt.NDArray[np.bool_],
 ) -> None:
     for row in range(loud.size):
         ticks = max(hang[row] - 1, 0)
-        if loud[row] or comes[row]:
+        if loud[row] or coming[row] > threshold(floor[row]):
             ticks = max(ticks, NOISE_HANG_TICKS)
         if loud[row] and talking[row]:
             ticks = max(ticks, SPEECH_HANG_TICKS)

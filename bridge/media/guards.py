@@ -211,7 +211,7 @@ class Guards:
     def _take(self, options: Configure, legs: Legs) -> None:
         """Take other options; who is held by a guard that is off now is let go."""
         self._options = options
-        everybody = np.flatnonzero(legs.open)
+        everybody = legs.open.nonzero()[0]
         if not options.over_loud:
             for row in self.loudness.let_go(everybody).tolist():
                 self._tell(legs, row, "over_loud", "released")

@@ -119,7 +119,7 @@ class Hearing(Rows):
         pcm = np.zeros((len(index), FRAME), np.float32)
         octets = store.octets.reshape(-1, FRAME)
         for codec in range(TABLED):
-            chosen = np.flatnonzero(codecs == codec)
+            chosen = (codecs == codec).nonzero()[0]
             if len(chosen):
                 decoded = np.empty((len(chosen), FRAME), np.float32)
                 decode_rows(codec, octets, index[chosen], decoded)
@@ -129,7 +129,7 @@ class Hearing(Rows):
     def mix(self, seating: Seating, chimes: Players) -> None:
         """Sum each room, add what is played to all of it, and take each speaker out."""
         sum_rooms(seating, self.pcm, self.rooms, self._least, self._most)
-        rooms = np.flatnonzero(chimes.active)
+        rooms = chimes.active.nonzero()[0]
         if len(rooms):
             frames = chimes.render(rooms)
             place = np.searchsorted(rooms, seating.room_whole)
@@ -163,7 +163,7 @@ class Hearing(Rows):
 
     def limit(self, seating: Seating, limiter: Limiter) -> None:
         """Turn rooms that are too loud down, for all who hear them."""
-        rooms = np.flatnonzero(limiter.limits)
+        rooms = limiter.limits.nonzero()[0]
         self._curves[rooms] = limiter.curves(rooms, FRAME)
         self.rooms[rooms] *= self._curves[rooms]
         turn_down(seating, self.heard, limiter.limits, self._curves)
@@ -197,10 +197,10 @@ class Hearing(Rows):
         apart = len(seating.ears) or len(seating.strange_out)
         if not (plays or apart or volume.active):
             return seating.ears, self.heard[:0]
-        front = np.flatnonzero(foreground.active)
+        front = foreground.active.nonzero()[0]
         replaced[front[foreground.mode[front] == REPLACE]] = True
         # Music pauses where it is not heard, and goes on from there.
-        back = np.flatnonzero(background.active)
+        back = background.active.nonzero()[0]
         back = back[~replaced[back]]
         in_room = (legs.room[back] >= 0) & legs.hears[back]
         back = back[~in_room | (background.mode[back] == MIX)]
@@ -212,7 +212,7 @@ class Hearing(Rows):
         special[seating.order[seating.strange_out]] = True
         if volume.active:
             special |= volume.own & legs.open
-        rows = np.flatnonzero(special)
+        rows = special.nonzero()[0]
         if not len(rows):
             return rows, self.heard[:0]
         positions = seating.position[rows]
@@ -264,7 +264,7 @@ class Hearing(Rows):
         if len(positions):
             codecs = legs.codec[seating.order[positions]]
             for codec in range(TABLED):
-                chosen = np.flatnonzero(codecs == codec)
+                chosen = (codecs == codec).nonzero()[0]
                 if len(chosen):
                     self.codes[positions[chosen]] = self._encode(codec, frames[chosen])
         return self.codes[: len(seating)]

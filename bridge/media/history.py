@@ -80,7 +80,8 @@ class History(Rows):
             rooms = np.zeros((TICKS, 2 * most), np.float32)
             rooms[:, : self.rooms.shape[1]] = self.rooms
             self.rooms = rooms
-        return np.flatnonzero(moved & (before >= 0))
+        gone: npt.NDArray[np.intp] = (moved & (before >= 0)).nonzero()[0]
+        return gone
 
     def note(self, levels: Levels, gains: Gains) -> None:
         """Take a tick in, before its gains are made.

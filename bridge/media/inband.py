@@ -37,6 +37,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, TABLED
 from bridge.media.companding import decode
@@ -133,18 +134,12 @@ class Inband(Rows):
         self.found_frequency: npt.NDArray[np.float64] = self.column(
             "found_frequency", np.float64, 2
         )
+        # Of this tick: who is listened to.
+        self.needed: npt.NDArray[np.bool_] = self.column("needed", np.bool_)
         self._turn = 0
         self._turns = 0
 
     # --- who is listened to ---------------------------------------------------------------------
-
-    def needed(self, legs: Legs) -> npt.NDArray[np.bool_]:
-        """Say which legs are listened to: bool, `(capacity,)`."""
-        tones = self._keys_by_tones(legs) & (self.keyed | (legs.room == ALONE))
-        needed: npt.NDArray[np.bool_] = legs.open & (
-            (legs.dtmf_payload_type == NO_PAYLOAD_TYPE) | tones | self.leaks
-        )
-        return needed
 
     def _keys_by_tones(self, legs: Legs) -> npt.NDArray[np.bool_]:
         """Say whose tones are keys, and not what comes besides their events."""
@@ -202,13 +197,25 @@ class Inband(Rows):
         Returns:
             The legs that pressed a key, intp `(p,)`; `pair` says which.
         """
-        needed = self.needed(legs)
-        changed = np.flatnonzero(needed != self.listened)
-        if len(changed):
+        needed = self.needed
+        some, others = _need(
+            legs.open,
+            legs.dtmf_payload_type,
+            legs.room,
+            self.events_seen,
+            self.keyed,
+            self.leaks,
+            self.listened,
+            needed,
+        )
+        if not some and not others:
+            return _NOBODY
+        if others:
+            changed = (needed != self.listened).nonzero()[0]
             self._begin(changed, needed)
             wideband.begin_holding(changed)
             self.listened[:] = needed
-        chosen = np.flatnonzero(needed[seating.order])
+        chosen = needed[seating.order].nonzero()[0]
         if not len(chosen):
             return chosen
         rows = seating.order[chosen]
@@ -222,7 +229,7 @@ class Inband(Rows):
             frames[speaking:] = _decoded(octets, codec)
             # What lies where nothing came is old, or full scale: it is said late by who may speak.
             frames[speaking:][reading.missing[apart] > 0] = 0
-            wide = np.flatnonzero((codec >= TABLED) & reading.came[apart])
+            wide = ((codec >= TABLED) & reading.came[apart]).nonzero()[0]
             if len(wide):
                 frames[speaking + wide] = wideband.narrow(rows[speaking + wide], octets[wide])
         self._turn = (self._turn + 1) % _FRAMES
@@ -295,7 +302,7 @@ class Inband(Rows):
         self.power[rows[same.index]] = same.power
         tonal = np.zeros(len(rows), np.bool_)
         tonal[same.index] = True
-        pressing = np.flatnonzero(self.pair[rows] != NO_PAIR)
+        pressing = (self.pair[rows] != NO_PAIR).nonzero()[0]
         if not len(pressing):
             return
         legs, here = rows[pressing], came[pressing]
@@ -316,9 +323,9 @@ class Inband(Rows):
         """Tell the presses that are long enough now: those of this frame, and of the last one."""
         place = np.full(len(rows), -1, np.intp)
         place[keys.index] = np.arange(len(keys.index))
-        new = np.flatnonzero(keys.pair != self.pair[rows[keys.index]])
+        new = (keys.pair != self.pair[rows[keys.index]]).nonzero()[0]
         last = self.found[rows]
-        old = np.flatnonzero((last != NO_PAIR) & (last != before) & (place < 0))
+        old = ((last != NO_PAIR) & (last != before) & (place < 0)).nonzero()[0]
         index = np.concatenate((keys.index[new], old))
         told: _Index = index
         if len(index):
@@ -360,7 +367,7 @@ class Inband(Rows):
         # The run of covered blocks around the middle of the frame.
         begin = np.where(~covered & (column < middle), column + 1, 0).max(axis=1)
         end = np.where(~covered & (column >= middle), column, covered.shape[1]).min(axis=1)
-        long = np.flatnonzero(end - begin >= LEAST_BLOCKS)
+        long = (end - begin >= LEAST_BLOCKS).nonzero()[0]
         if len(long) > MOST_VERIFIED:
             self._turns += MOST_VERIFIED
             long = np.roll(long, -self._turns)[:MOST_VERIFIED]
@@ -372,6 +379,33 @@ class Inband(Rows):
         return enough
 
 
+@compiled(
+    "UniTuple(boolean, 2)(boolean[::1], int64[::1], int64[::1], boolean[::1], boolean[::1],"
+    " boolean[::1], boolean[::1], boolean[::1])"
+)
+def _need(
+    open_: npt.NDArray[np.bool_],
+    event: npt.NDArray[np.int64],
+    room: _Index,
+    events_seen: npt.NDArray[np.bool_],
+    keyed: npt.NDArray[np.bool_],
+    leaks: npt.NDArray[np.bool_],
+    listened: npt.NDArray[np.bool_],
+    needed: npt.NDArray[np.bool_],
+) -> tuple[bool, bool]:
+    """Find who is listened to; say whether anybody is, and whether it is others than before."""
+    some = others = False
+    for row in range(needed.size):
+        without = event[row] == NO_PAYLOAD_TYPE
+        # Who has sent events keys by them; what comes besides are no keys.
+        tones = (without or not events_seen[row]) and (keyed[row] or room[row] == ALONE)
+        needed[row] = open_[row] and (without or tones or leaks[row])
+        some = some or needed[row]
+        others = others or needed[row] != listened[row]
+    return some, others
+
+
+_NOBODY: Final = np.empty(0, np.intp)
 _CODE_OF_PAIR: Final = np.array([DIGITS.index(key) for key in KEYS])
 
 
@@ -393,7 +427,7 @@ def _decoded(octets: npt.NDArray[np.uint8], codecs: npt.NDArray[np.uint8]) -> _F
     """Decode frames of several codecs: uint8 `(k, 160)` to float32 `(k, 160)`."""
     pcm = np.zeros(octets.shape, np.float32)
     for codec in range(TABLED):
-        chosen = np.flatnonzero(codecs == codec)
+        chosen = (codecs == codec).nonzero()[0]
         if len(chosen):
             part = np.empty((len(chosen), FRAME), np.float32)
             decode(codec, octets[chosen], part)

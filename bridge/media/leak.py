@@ -227,7 +227,7 @@ class LeakGuard(Rows):
         Returns:
             intp: those who are muted no more.
         """
-        rows = np.flatnonzero(self.kind)
+        rows = self.kind.nonzero()[0]
         if not len(rows):
             return rows
         came = history.level(rows, history.slots(RELEASE_TICKS, history.tick))

@@ -11,15 +11,16 @@ tenth of a second, which chairs, keys and mice do not bring about, and ends afte
 without one.
 """
 
+import functools
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined
 from bridge.media._rows import Rows
 
-__all__ = ["HANG_OVER_TICKS", "Levels", "frame_rms", "from_dbov"]
+__all__ = ["HANG_OVER_TICKS", "Levels", "frame_rms", "from_dbov", "look", "threshold"]
 
 
 def from_dbov(decibels: float) -> float:
@@ -82,6 +83,49 @@ def frame_rms(pcm: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return rms
 
 
+def look(
+    pcm: npt.NDArray[np.float32],
+    missing: npt.NDArray[np.int64],
+    blanked: npt.NDArray[np.bool_],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """See how loud frames are, and which are the legs' own.
+
+    Args:
+        pcm: float32, `(n, 160)`, 16-bit scale.
+        missing: int64, `(>= n,)`: not 0 where a frame is made up.
+        blanked: bool, `(>= n,)`: nothing of it may be heard.
+
+    Returns:
+        As `frame_rms`; and bool, `(n,)`: it came, and may be heard.
+    """
+    rms, came = np.empty(len(pcm), np.float32), np.empty(len(pcm), np.bool_)
+    _rms(pcm, rms)
+    _own(missing, blanked, came)
+    return rms, came
+
+
+@inlined
+def threshold(floor: np.float32) -> np.float32:
+    """Return the level from which a leg of this noise floor is loud, 16-bit scale."""
+    return max(floor * _STANDS_OUT, _LEAST_LOUD)
+
+
+@functools.cache
+def _everybody(capacity: int) -> npt.NDArray[np.bool_]:
+    """Return bool, `(capacity,)`, all true; not to be changed."""
+    return np.ones(capacity, np.bool_)
+
+
+@compiled("void(int64[::1], boolean[::1], boolean[::1])")
+def _own(
+    missing: npt.NDArray[np.int64],
+    blanked: npt.NDArray[np.bool_],
+    came: npt.NDArray[np.bool_],
+) -> None:
+    for i in range(came.size):
+        came[i] = missing[i] == 0 and not blanked[i]
+
+
 @compiled("void(float32[:, ::1], float32[::1])")
 def _rms(pcm: npt.NDArray[np.float32], rms: npt.NDArray[np.float32]) -> None:
     for i in range(rms.size):
@@ -119,6 +163,8 @@ class Levels(Rows):
             "least_before", np.float32, fill=FIRST_FLOOR, kept=True
         )
         self.seen: npt.NDArray[np.int16] = self.column("seen", np.int16)
+        # Who began or ended to speak in this tick.
+        self.turned: npt.NDArray[np.intp] = self.column("turned", np.intp)
 
     def follow(
         self,
@@ -138,15 +184,13 @@ class Levels(Rows):
         Returns:
             intp: the legs that began or ended to speak.
         """
-        self.rms[:] = 0
-        self.rms[rows] = rms
-        self.came[:] = False
-        self.came[rows] = came
-        was = self.talking.copy()
-        _follow(
+        turned = _follow(
+            rows,
+            rms,
+            came,
+            _everybody(self.capacity) if heard is None else heard,
             self.rms,
             self.came,
-            np.ones(self.capacity, np.bool_) if heard is None else heard,
             self.least,
             self.least_before,
             self.seen,
@@ -156,17 +200,14 @@ class Levels(Rows):
             self.hang,
             self.talking,
             self.talk_ms,
+            self.turned,
         )
-        return np.flatnonzero(self.talking != was)
-
-    @property
-    def threshold(self) -> npt.NDArray[np.float32]:
-        """Level from which each leg is loud, float32, `(capacity,)`, 16-bit scale."""
-        level: npt.NDArray[np.float32] = np.maximum(self.floor * _STANDS_OUT, _LEAST_LOUD)
-        return level
+        return self.turned[:turned]
 
     def fall_silent(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
         """Let legs that may not speak any more fall silent; return those that were speaking."""
+        if not len(rows):
+            return rows
         ended = rows[self.talking[rows]]
         self.talking[ended] = False
         self.attack[ended] = 0
@@ -175,13 +216,17 @@ class Levels(Rows):
 
 
 @compiled(
-    "void(float32[::1], boolean[::1], boolean[::1], float32[::1], float32[::1], int16[::1],"
-    " float32[::1], boolean[::1], int8[::1], int8[::1], boolean[::1], int64[::1])"
+    "int64(int64[::1], float32[::1], boolean[::1], boolean[::1], float32[::1], boolean[::1],"
+    " float32[::1], float32[::1], int16[::1], float32[::1], boolean[::1], int8[::1], int8[::1],"
+    " boolean[::1], int64[::1], int64[::1])"
 )
 def _follow(
+    rows: npt.NDArray[np.intp],
+    levels: npt.NDArray[np.float32],
+    own: npt.NDArray[np.bool_],
+    heard: npt.NDArray[np.bool_],
     rms: npt.NDArray[np.float32],
     came: npt.NDArray[np.bool_],
-    heard: npt.NDArray[np.bool_],
     least: npt.NDArray[np.float32],
     least_before: npt.NDArray[np.float32],
     seen: npt.NDArray[np.int16],
@@ -191,7 +236,14 @@ def _follow(
     hang: npt.NDArray[np.int8],
     talking: npt.NDArray[np.bool_],
     talk_ms: npt.NDArray[np.int64],
-) -> None:
+    turned: npt.NDArray[np.intp],
+) -> int:
+    rms[:] = np.float32(0)
+    came[:] = False
+    for i in range(rows.size):
+        rms[rows[i]] = levels[i]
+        came[rows[i]] = own[i]
+    count = 0
     for row in range(rms.size):
         level = rms[row]
         if came[row]:
@@ -203,15 +255,19 @@ def _follow(
             least_before[row] = least[row]
             least[row] = _NEVER
             seen[row] = 0
-        threshold = max(floor[row] * _STANDS_OUT, _LEAST_LOUD)
+        least_loud = threshold(floor[row])
         if loud[row]:
-            threshold *= _STAYS_OUT
-        loud[row] = level > threshold
+            least_loud *= _STAYS_OUT
+        loud[row] = level > least_loud
         attack[row] = min(max(attack[row] + (1 if loud[row] else -1), 0), _ATTACK_LIMIT)
         if loud[row] and (talking[row] or attack[row] >= ATTACK):
             hang[row] = HANG_OVER_TICKS
         else:
             hang[row] = max(hang[row] - 1, 0)
-        talking[row] = hang[row] > 0
+        if talking[row] != (hang[row] > 0):
+            talking[row] = hang[row] > 0
+            turned[count] = row
+            count += 1
         if talking[row] and heard[row]:
             talk_ms[row] += _FRAME_MS
+    return count

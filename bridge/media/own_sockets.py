@@ -391,7 +391,7 @@ class OwnSockets:
         """Return the last packets of some connected legs, and when they arrived [s]."""
         turn = slice(tick % TIMED_SHARE, None, TIMED_SHARE)
         heard = (self._last_heard[turn] == tick) & (self._connected_by[turn] >= 0)
-        rows = np.flatnonzero(heard) * TIMED_SHARE + turn.start
+        rows = heard.nonzero()[0] * TIMED_SHARE + turn.start
         if self._aside:  # the last packet may be of the other socket
             rows = rows[~np.isin(rows, list(self._aside))]
         times = np.empty(len(rows), np.float64)
@@ -507,7 +507,7 @@ class OwnSockets:
             if leg:
                 self._count_drops(leg)
         quiet = self._may_release & (tick - self._last_heard > QUIET_TICKS)
-        for row in np.flatnonzero(quiet).tolist():
+        for row in quiet.nonzero()[0].tolist():
             self._release(self._leg(row))
 
     def take_latched(self) -> list[Latched]:

@@ -1,9 +1,9 @@
 """Plain packets: header, sequence number and place in the playout store in one go.
 
 Nearly every packet is a frame of 20 ms of the codec that was negotiated, follows the one before,
-and comes in time. Such a one is done with here while it is in the processor's registers: what `rtp`,
-`sequence` and `playout` do with it, no more and no less. All others, and what comes behind one of
-them from the same leg in the same tick, are left to those three, which know every case.
+and comes in time. Such a one is done with here while it is in the processor's registers: what
+`rtp`, `sequence` and `playout` do with it, no more and no less. All others, and what comes behind
+one of them from the same leg in the same tick, are left to those three, which know every case.
 """
 
 import numpy as np
@@ -136,11 +136,11 @@ class PlainPackets(Rows):
 @compiled(
     "int64(uint8[:, ::1], int64[::1], int64[::1], int64[::1], float64[::1], float64[::1],"
     " int64[::1], int64[::1], int64, float64, float64[::1], int64[::1], boolean[::1], int64[::1],"
-    " int64[::1], int64[::1], boolean[::1], int64[::1], int64[::1], uint64[::1], int64[::1], int64[::1],"
-    " int64[::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[::1], float64[::1],"
-    " float64[::1], float32[::1], boolean[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
-    " int64[::1], int64[::1], int64[::1], int32[:, ::1], uint8[:, :, ::1], int16[:, ::1],"
-    " int16[:, ::1], int64, boolean)"
+    " int64[::1], int64[::1], boolean[::1], int64[::1], int64[::1], uint64[::1], int64[::1],"
+    " int64[::1], int64[::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[::1],"
+    " float64[::1], float64[::1], float32[::1], boolean[::1], int64[::1], int64[::1], int64[::1],"
+    " int64[::1], int64[::1], int64[::1], int64[::1], int32[:, ::1], uint8[:, :, ::1], int16[:,"
+    " ::1], int16[:, ::1], int64, boolean)"
 )
 def _take(
     octets: npt.NDArray[np.uint8],

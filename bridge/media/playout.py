@@ -153,6 +153,8 @@ class PlayoutStore(Ring):
         # How many packets waited so many steps, since the leg was opened.
         self.waits: npt.NDArray[np.int32] = self.column("waits", np.int32, WAITS)
         self.depth = Depth(capacity)
+        # Some leg is to be shortened or lengthened.
+        self.some_excess = False
 
     def grow(self, capacity: int) -> None:
         """Add rows."""
@@ -286,12 +288,15 @@ class PlayoutStore(Ring):
         until = np.maximum(self.blank_until[rows], last)
         self.blank_until[rows] = np.where(self.anchored[rows], until, _NEVER)
 
-    def read(self, order: npt.NDArray[np.intp], speakers: int) -> Reading:
+    def read(
+        self, order: npt.NDArray[np.intp], speakers: int, wanted: npt.NDArray[np.bool_]
+    ) -> Reading:
         """Take each leg's frame of this tick out of the store and move on.
 
         Args:
             order: intp, `(n,)`: all open legs, in the order wanted.
             speakers: how many of them, from the first on, are heard by somebody.
+            wanted: bool, `(legs,)`: legs of which something may be heard (they are not on hold).
 
         Returns:
             Which rows of `octets` (seen as `(legs * SLOTS, 160)`) to hear.
@@ -300,10 +305,10 @@ class PlayoutStore(Ring):
         n = len(order)
         play_row, index, step = np.empty((3, n), np.int64)
         came, kept = np.empty((2, n), np.bool_)
-        some_gone, some_kept, some_excess = look(
+        some_gone, some_kept, self.some_excess = look(
             order, self.play_row, depth.lag, depth.excess, filled, play_row, index, step, came, kept
         )
-        gone = np.flatnonzero(~(came | kept)) if some_gone else _NOTHING
+        gone = (~(came | kept)).nonzero()[0] if some_gone else _NOTHING
         if len(gone):
             legs = order[gone]
             play_row[gone], step[gone] = self._leap_or_wait(legs, play_row[gone])
@@ -313,7 +318,7 @@ class PlayoutStore(Ring):
             depth.keep(order[kept])
         bridged, behind = self._look_behind(order, speakers, gone, came, play_row)
         edited, extra, extra_index = _NOTHING, _NOTHING.astype(np.bool_), _NOTHING
-        if some_excess:
+        if self.some_excess:
             edited, extra, extra_index = self._edit(order[:speakers], came, play_row, index)
         if len(edited):
             step[edited] += extra
@@ -336,6 +341,8 @@ class PlayoutStore(Ring):
             missing,
             lag,
             blanked,
+            wanted,
+            speakers,
         )
         depth.tick += 1
         depth.disturbed = False
@@ -385,10 +392,10 @@ class PlayoutStore(Ring):
         depth = self.depth
         step = np.ones(len(legs), np.int64)
         behind = self.newest[legs] > play_row
-        waits = np.flatnonzero(~behind & self.anchored[legs])
+        waits = (~behind & self.anchored[legs]).nonzero()[0]
         step[waits] -= depth.hold(legs[waits])
         may = depth.may_leap(legs, self.missing[legs], faded=_FADED)
-        leaps = np.flatnonzero(behind & (may > 0))
+        leaps = (behind & (may > 0)).nonzero()[0]
         if len(leaps):
             rows = legs[leaps]
             ahead = (play_row[leaps, None] + np.arange(1, SLOTS)) & (SLOTS - 1)
@@ -450,23 +457,6 @@ class PlayoutStore(Ring):
         median = bisect.bisect_left(counted, (counted[-1] + 1) // 2)
         worst = bisect.bisect_left(counted, counted[-1])
         return float(WAIT_STEP_MS * median), float(WAIT_STEP_MS * worst)
-
-    def coming(
-        self, rows: npt.NDArray[np.intp], step: int
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]:
-        """Look at frames that wait to be played.
-
-        Args:
-            rows: intp, `(n,)`: legs.
-            step: how many frames before its time, 1 for the one that the next `read` gives.
-
-        Returns:
-            intp, `(k,)`, those legs that have such a frame, whole, and its octets, uint8,
-            `(k, 160)`.
-        """
-        index = rows * SLOTS + ((self.play_row[rows] + step - 1) & (SLOTS - 1))
-        whole = self.filled.reshape(-1)[index] >= FRAME
-        return rows[whole], self.octets.reshape(-1, FRAME)[index[whole]]
 
     def jump(self, rows: npt.NDArray[np.intp], ticks: int) -> None:
         """Leave frames out, because the tick was too late to play them."""

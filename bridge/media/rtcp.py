@@ -247,7 +247,7 @@ class Reports(Rows):
 
         A report that seems due is considered once more with another interval (section 6.3.6).
         """
-        seems = np.flatnonzero(self.due <= now)[:MOST_DUE]
+        seems = (self.due <= now).nonzero()[0][:MOST_DUE]
         if not len(seems):
             return []
         first = self.told[seems, 0] == _NEVER

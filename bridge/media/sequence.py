@@ -283,7 +283,7 @@ def note_transit(
     " int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], boolean[::1], boolean[::1],"
     " boolean[::1], uint8[::1])"
 )
-def _admit(  # noqa: C901, PLR0912, PLR0915 - one case after the other, and the columns
+def _admit(  # noqa: C901, PLR0912 - one case after the other, and the columns
     rows: npt.NDArray[np.intp],
     sequence: npt.NDArray[np.int64],
     ssrc: npt.NDArray[np.int64],

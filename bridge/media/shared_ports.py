@@ -246,7 +246,7 @@ class SharedPorts:
 
     def _settle(self) -> None:
         """Sort the keys of the legs, so that packets can be looked up among them."""
-        rows = np.flatnonzero((self._port_of >= 0) & (self._remote > 0))
+        rows = ((self._port_of >= 0) & (self._remote > 0)).nonzero()[0]
         keys = self._port_of[rows] << _PORT_SHIFT | self._remote[rows]
         order = np.argsort(keys, kind="stable")
         keys, rows = keys[order], rows[order]
@@ -319,7 +319,7 @@ class SharedPorts:
         octets = self._packets.octets
         if not known.all():
             self._counters.shared_strangers += len(keys) - int(known.sum())
-            kept = np.flatnonzero(known)
+            kept = known.nonzero()[0]
             octets[first : first + len(kept)] = octets[first + kept]
             rows, lengths = rows[kept], lengths[kept]
             moved_to = np.cumsum(known) - 1
@@ -335,7 +335,7 @@ class SharedPorts:
         control = self._incoming.control[start : start + count]
         filled = self._incoming.headers["control_length"][start : start + count]
         begin = socket.CMSG_LEN(0)
-        whole = np.flatnonzero(filled >= socket.CMSG_LEN(TIMESPEC.size))
+        whole = (filled >= socket.CMSG_LEN(TIMESPEC.size)).nonzero()[0]
         # struct cmsghdr: length, level, kind; then struct timespec.
         kinds = control[whole, 8:begin].copy().view(np.int32).reshape(-1, 2)
         whole = whole[(kinds == _TRUNCATED_KINDS).all(axis=1)]

@@ -200,9 +200,9 @@ class Players(Rows):
         left = self.left[rows] - FRAME
         self.left[rows] = left
         self.position[rows] += FRAME * self.pace[rows]
-        for index in np.flatnonzero(left < 0).tolist():
+        for index in (left < 0).nonzero()[0].tolist():
             self._splice(int(rows[index]), frames[index])
-        for index in np.flatnonzero(left == 0).tolist():
+        for index in (left == 0).nonzero()[0].tolist():
             self._next_clip(int(rows[index]))
         return frames
 

@@ -94,6 +94,8 @@ class Streams(Rows):
 
     def forget(self, rows: _Index) -> None:
         """Repeat nothing of legs that nobody hears any more."""
+        if not len(rows):
+            return
         self.known[rows] = False
         self.plain[rows] = 0
         self.gaps.made[rows] = 0
@@ -124,21 +126,33 @@ class Streams(Rows):
         count = len(rows)
         missing, kept = reading.missing[:count], reading.kept[:count]
         blanked, lag = reading.blanked[:count], reading.lag[:count]
-        back = (self.gaps.made[rows] > 0) & (missing == 0) & ~kept
-        moved = (lag > 0) | kept
-        moved[reading.edited] = True
-        odd = back | moved | blanked | (missing > 0)
-        if self._look_up is None:
-            odd[:] = True
-        self._note(rows, odd, reading.index[:count])
-        chosen = np.flatnonzero(odd)
-        if not len(chosen):
+        odd, back, moved = np.empty((3, count), np.bool_)
+        some = _note(
+            rows,
+            missing,
+            kept,
+            blanked,
+            lag,
+            reading.edited,
+            self._look_up is None,
+            reading.index,
+            self.gaps.made,
+            self.at,
+            self.rows,
+            self.plain,
+            self.known,
+            odd,
+            back,
+            moved,
+        )
+        if not some:
             return
+        chosen = odd.nonzero()[0]
         self.keep(rows[chosen])
-        gone = np.flatnonzero(missing)
+        gone = missing.nonzero()[0]
         if len(gone):
             self._fill(rows, gone, missing, reading.bridged, behind, pcm, noise)
-        returned = np.flatnonzero(back)
+        returned = back.nonzero()[0]
         if len(returned):
             legs = rows[returned]
             faded = pcm[returned]
@@ -148,7 +162,7 @@ class Streams(Rows):
         self._append(rows, chosen[~kept[chosen]], pcm)
         if len(reading.edited):
             self._edit(rows[reading.edited], reading.extra, extra, depth)
-        moving = np.flatnonzero(moved)
+        moving = moved.nonzero()[0]
         if len(moving):
             legs = rows[moving]
             stream = self._last(legs, FRAMES)
@@ -195,16 +209,6 @@ class Streams(Rows):
         noise.concealed[legs] += 1
 
     # --- the stream -------------------------------------------------------------------------------
-
-    def _note(self, rows: _Index, odd: npt.NDArray[np.bool_], index: _Index) -> None:
-        """Note where the frames lie of legs that are heard as they came.
-
-        Args:
-            rows: intp, `(n,)`: the legs.
-            odd: bool, `(n,)`: the others.
-            index: intp, `(n,)`: rows of the store.
-        """
-        _note(rows, odd, index, self.at, self.rows, self.plain, self.known)
 
     def keep(self, rows: _Index) -> None:
         """Keep frames of legs before they are gone, or are needed.
@@ -284,25 +288,49 @@ class Streams(Rows):
 
 
 @compiled(
-    "void(int64[::1], boolean[::1], int64[::1], int64[::1], int64[:, ::1], int64[::1],"
-    " boolean[::1])"
+    "boolean(int64[::1], int64[::1], boolean[::1], boolean[::1], int64[::1], int64[::1], boolean,"
+    " int64[::1], int64[::1], int64[::1], int64[:, ::1], int64[::1], boolean[::1], boolean[::1],"
+    " boolean[::1], boolean[::1])"
 )
 def _note(
     rows: _Index,
-    odd: npt.NDArray[np.bool_],
+    missing: _Ints,
+    kept: npt.NDArray[np.bool_],
+    blanked: npt.NDArray[np.bool_],
+    lag: _Ints,
+    edited: _Index,
+    all_odd: bool,  # noqa: FBT001 - one of the columns
     index: _Index,
+    made: _Ints,
     at: _Ints,
     kept_in: _Index,
     plain: _Ints,
     known: npt.NDArray[np.bool_],
-) -> None:
+    odd: npt.NDArray[np.bool_],
+    back: npt.NDArray[np.bool_],
+    moved: npt.NDArray[np.bool_],
+) -> bool:
+    """Find legs that are not heard as they came, and note where the frames lie of all others.
+
+    `odd` gets the former, `back` those that are back after a gap, `moved` those that do not play
+    the last frame of their stream as a whole.
+    """
+    moved[:] = False
+    for place in range(edited.size):
+        moved[edited[place]] = True
+    some = False
     for i in range(rows.size):
+        row = rows[i]
+        back[i] = made[row] > 0 and missing[i] == 0 and not kept[i]
+        moved[i] = moved[i] or lag[i] > 0 or kept[i]
+        odd[i] = all_odd or back[i] or moved[i] or blanked[i] or missing[i] > 0
+        some = some or odd[i]
         if not odd[i]:
-            row = rows[i]
             kept_in[row, at[row] & (FRAMES - 1)] = index[i]
             at[row] += 1
             plain[row] += 1
             known[row] = True
+    return some
 
 
 def _choose(

@@ -105,7 +105,7 @@ class Taps:
                 tapped[index] = True
         room_of = legs.room[seating.order]
         heard = np.arange(len(room_of)) < seating.speakers
-        positions = np.flatnonzero(tapped[room_of])
+        positions = tapped[room_of].nonzero()[0]
         wide = np.isin(positions, seating.wide)
         self._narrow = positions[heard[positions] & ~wide]
         self._wide = positions[heard[positions] & wide]

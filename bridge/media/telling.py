@@ -195,7 +195,7 @@ class Teller:
         presence, legs = self._state.presence, self._state.legs
         tens = ((now - presence.last) // QUIET_SECONDS).astype(np.int64)
         more = legs.open & (tens > presence.quiet_told)
-        for row in np.flatnonzero(more).tolist():
+        for row in more.nonzero()[0].tolist():
             seconds = float(now - presence.last[row])
             self._state.put(MediaQuiet(leg=int(legs.leg[row]), seconds=seconds))
         presence.quiet_told[more] = tens[more]
@@ -205,7 +205,7 @@ class Teller:
     def trace_arrivals(self, arrivals: Arrivals, headers: Headers) -> None:
         """Note the headers of traced legs' packets; what an event says is left out."""
         state = self._state
-        for index in np.flatnonzero(state.presence.traced[arrivals.rows]).tolist():
+        for index in state.presence.traced[arrivals.rows].nonzero()[0].tolist():
             row = int(arrivals.rows[index])
             kind = _KINDS[int(headers.kind[index])]
             self._note(
@@ -260,7 +260,7 @@ def whose_turn(state: State, tick: int) -> npt.NDArray[np.intp]:
     if tick % TOLD_TICKS:
         return np.empty(0, np.intp)
     since = (tick - np.arange(1, state.legs.capacity + 1)) % STATISTICS_TICKS
-    return np.flatnonzero(state.legs.open & (since < TOLD_TICKS))
+    return (state.legs.open & (since < TOLD_TICKS)).nonzero()[0]
 
 
 def _known(column: npt.NDArray[Any]) -> list[Any]:

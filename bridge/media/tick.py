@@ -40,7 +40,7 @@ from bridge.media.commands import Commands
 from bridge.media.control import COMMANDS_PER_TICK, ControlChannel
 from bridge.media.dtmf import DIGITS, END_MARGIN, RUNNING_MARGIN, EventPackets
 from bridge.media.judging import judge
-from bridge.media.levels import frame_rms
+from bridge.media.levels import look
 from bridge.media.messages import (
     EngineError,
     FirstMedia,
@@ -87,6 +87,7 @@ class Tick:
         self._took = np.zeros(len(STAGES))
         self._heard = np.empty((0, 160), np.float32)
         self._came: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        self._reading: Reading | None = None
         self._positions: _Rows = np.empty(0, np.intp)
         self._frames = self._heard
         self._arrivals: Arrivals | None = None
@@ -233,7 +234,7 @@ class Tick:
         admission = state.sequences.admit(rows, part.sequence, part.ssrc, state.leg_counters)
         begins, newer = admission.begins, admission.newer
         if not admission.used.all():
-            used = np.flatnonzero(admission.used)
+            used = admission.used.nonzero()[0]
             chosen, rows, part = chosen[used], rows[used], part.part(used)
             begins, newer = begins[used], newer[used]
         if not len(chosen):
@@ -244,7 +245,7 @@ class Tick:
         if not (part.kind == Kind.AUDIO).all():
             self._take_events(arrivals, headers, chosen[part.kind == Kind.EVENT])
             self._take_noise(arrivals, headers, chosen[part.kind == Kind.COMFORT_NOISE])
-            audio = np.flatnonzero(part.kind == Kind.AUDIO)
+            audio = (part.kind == Kind.AUDIO).nonzero()[0]
             chosen, rows, part = chosen[audio], rows[audio], part.part(audio)
             begins, newer = begins[audio], newer[audio]
         if len(chosen):
@@ -283,7 +284,7 @@ class Tick:
         state.leg_counters.add("odd_events", odd)
         if not len(events.rows):
             return
-        begins = np.flatnonzero(state.keys.press(events))
+        begins = state.keys.press(events).nonzero()[0]
         for index in begins.tolist():
             row = int(events.rows[index])
             leg, digit = int(state.legs.leg[row]), DIGITS[int(events.code[index])]
@@ -311,19 +312,20 @@ class Tick:
     def _decode(self) -> None:
         """Turn this tick's frames of those who may speak into samples, and see who does."""
         state = self._state
+        self._reading = None
         seating, store = state.seating, state.store
         n = seating.talkers
         rows = seating.order[:n]
-        reading = store.read(seating.order, n)
-        reading.blanked[:n] |= ~state.legs.rx[rows]
+        reading = store.read(seating.order, n, state.legs.rx)
         pcm = state.hearing.decode(seating, reading, store)
         rest = state.wideband.decode(seating, reading, store, state.noise, pcm)
         behind, extra = state.hearing.decode_more(seating, state.legs, rest, store)
         state.streams.follow(rows, rest, behind, extra, pcm, noise=state.noise, depth=store.depth)
         state.streams.forget(seating.silent_rows)
-        store.depth.hear(rows, pcm)
+        if store.some_excess:
+            store.depth.hear(rows, pcm)
         self._take_tones(reading, pcm)
-        self._came = (reading.missing[:n] == 0) & ~reading.blanked[:n]
+        self._reading = reading
 
     def _take_tones(self, reading: Reading, pcm: npt.NDArray[np.float32]) -> None:
         """Tell the keys that come as tones, and let nobody hear them."""
@@ -341,14 +343,15 @@ class Tick:
 
     def _level(self) -> None:
         """Measure what is said, see who speaks, and give each leg its gain."""
-        state, options = self._state, self._state.options
+        state, options, reading = self._state, self._state.options, self._reading
+        if reading is None:
+            return  # nothing was decoded
         seating, levels = state.seating, state.levels
         rows = seating.order[: seating.talkers]
         pcm = state.hearing.pcm[: seating.talkers]
-        rms = frame_rms(pcm)
-        came = self._came
-        state.noise.follow(rows[came], rms[came])
-        self._tell_talkers(levels.follow(rows, rms, came, state.legs.speaks))
+        rms, self._came = look(pcm, reading.missing, reading.blanked)
+        state.noise.follow(rows, rms, self._came)
+        self._tell_talkers(levels.follow(rows, rms, self._came, state.legs.speaks))
         self._tell_talkers(levels.fall_silent(seating.silent_rows))
         if options.gate:
             state.gate.close(seating.silent_rows)

@@ -90,7 +90,7 @@ class Volume(Rows):
             rows: intp, `(n,)`: the legs, each once.
             sound: float32, `(n, 160)` or `(n, 320)`; that of legs of the other rate is silence.
         """
-        chosen = np.flatnonzero(self.own[rows])
+        chosen = self.own[rows].nonzero()[0]
         legs = rows[chosen]
         samples = sound.shape[1]
         begin, end = self.reached[legs][:, None], self.gain[legs][:, None]

@@ -128,7 +128,7 @@ class Wideband(Rows):
         """
         wide = seating.wide
         rows = seating.order[wide]
-        for row in np.flatnonzero(self._coders.has & (legs.codec != G722)).tolist():
+        for row in (self._coders.has & (legs.codec != G722)).nonzero()[0].tolist():
             self.reset(row)
         for row in rows[~self._coders.has[rows]].tolist():
             self.reset(row)
@@ -140,11 +140,11 @@ class Wideband(Rows):
         self._speaking_place = np.full(legs.capacity, -1, np.intp)
         self._speaking_place[self._speaking_rows] = np.arange(speakers)
         spoken = legs.room[self._speaking_rows[: self._heard_speakers]]
-        self._segment_start = np.flatnonzero(np.diff(spoken, prepend=-1))
+        self._segment_start = np.diff(spoken, prepend=-1).nonzero()[0]
         self._segment_room = spoken[self._segment_start]
         inside = (legs.room[rows] >= 0) & legs.hears[rows]
         self._wide_rows = rows
-        self._hears = np.flatnonzero(inside)
+        self._hears = inside.nonzero()[0]
         room_of = legs.room[rows[self._hears]]
         self._hearing_rooms = np.unique(room_of)
         if rooms > self._rooms.capacity:
@@ -193,7 +193,7 @@ class Wideband(Rows):
         mine = reading.part(speaking)
         self._pcm = np.zeros((len(rows), WIDE_FRAME), np.float32)
         # A decoder follows what came even where it must not be heard.
-        came = np.flatnonzero(mine.came)
+        came = mine.came.nonzero()[0]
         new = came[~self.early[rows[came]]]
         self.last[rows[new]] = self._decode(rows[new], mine.index[new], store)
         self._pcm[came] = self.last[rows[came]]
@@ -238,7 +238,7 @@ class Wideband(Rows):
             narrow: float32, `(k, 160)`: what is heard of them at 8 kHz.
         """
         place = self._speaking_place[rows]
-        mine = np.flatnonzero(place >= 0)
+        mine = (place >= 0).nonzero()[0]
         if not len(mine):
             return
         place, legs = place[mine], rows[mine]
@@ -308,7 +308,7 @@ class Wideband(Rows):
         """
         if len(self.mixed):
             place = np.minimum(np.searchsorted(seating.wide, positions), len(seating.wide) - 1)
-            wide = np.flatnonzero(seating.wide[place] == positions)
+            wide = (seating.wide[place] == positions).nonzero()[0]
             self.mixed[place[wide]] *= np.repeat(marks[wide], WIDE_FRAME // FRAME, axis=1)
 
     def encode(
@@ -341,7 +341,7 @@ class Wideband(Rows):
             volume.turn(rows, sound)
         played = self._add_plays(seating, positions, frames, sound)
         shared = self._share(seating, ~played & ~replaced[rows], sound, codes)
-        own = np.flatnonzero(~shared)
+        own = (~shared).nonzero()[0]
         samples = np.empty((len(own), WIDE_FRAME), np.int16)
         clip(sound[own], samples)
         coders = [self._coders.encoder(row) for row in rows[own].tolist()]
@@ -393,7 +393,7 @@ class Wideband(Rows):
         played[mine[chosen]] = frames[chosen]
         sounding = np.zeros(len(rows), np.bool_)
         sounding[mine[chosen]] = True
-        due = np.flatnonzero(sounding | self.ringing[rows])
+        due = (sounding | self.ringing[rows]).nonzero()[0]
         if len(due):
             sound[due] += self._plays.convert(rows[due], played[due])
             sounding, self.ringing[rows] = sounding | self.ringing[rows], sounding

@@ -106,11 +106,12 @@ def test_the_noise_is_at_the_legs_own_floor() -> None:
     """The floor follows down at once, up slowly, and is never loud; unknown, it is silence."""
     noise = ComfortNoise(2)
     assert not noise_of(noise, 1).any()
-    noise.follow(ONE, np.array([20_000], np.float32))
+    came = np.ones(1, np.bool_)
+    noise.follow(ONE, np.array([20_000], np.float32), came)
     assert noise.floor[1] <= LOUDEST_FLOOR
-    noise.follow(ONE, np.array([40], np.float32))
+    noise.follow(ONE, np.array([40], np.float32), came)
     for _ in range(50):
-        noise.follow(ONE, np.array([9000], np.float32))
+        noise.follow(ONE, np.array([9000], np.float32), came)
     heard = np.concatenate([noise_of(noise, 1) for k in range(100)])
     assert 38 < np.sqrt(np.mean(heard**2)) < 48
 

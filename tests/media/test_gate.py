@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bridge.media.codecs import DECODED_VALUES
+from bridge.media.codecs import DECODED_VALUES, FRAME
 from bridge.media.depth import START_ROWS
 from bridge.media.gate import (
     CLOSING,
@@ -12,10 +12,10 @@ from bridge.media.gate import (
     NOISE_HANG_TICKS,
     SPEECH_HANG_TICKS,
     Gate,
-    octets_rms,
 )
 from bridge.media.levels import Levels, from_dbov
 from bridge.media.messages import Configure, Place
+from bridge.media.playout import PlayoutStore
 from tests.media.engine import PCM, Engine, Sender, loud
 from tests.media.line import Line
 from tests.support import g711
@@ -78,7 +78,10 @@ def test_a_level_is_known_of_frames_not_decoded(codec: int) -> None:
             octets = g711.encode(np.clip(samples, -32768, 32767).astype(np.int16), 8 * codec)
             frame = np.frombuffer(octets, np.uint8)[None]
             true = np.sqrt(np.mean(DECODED_VALUES[codec][frame].astype(float) ** 2))
-            found = octets_rms(frame, np.array([codec], np.uint8))[0]
+            store, gate = PlayoutStore(1), Gate(1)
+            store.octets[0, 1], store.filled[0, 1] = frame, FRAME
+            gate.look_ahead(np.array([0]), store, np.array([codec], np.uint8))
+            found = gate.coming[0]
             assert abs(20 * np.log10(found / true)) < 1.5
 
 

@@ -42,7 +42,7 @@ class Store:
 
     def read(self) -> bytes | None:
         """Return the frame of this tick, `None` where none came."""
-        reading = self.store.read(np.array([0, 1, 2]), 0)
+        reading = self.store.read(np.array([0, 1, 2]), 0, np.ones(3, np.bool_))
         assert reading.missing[0] > 0
         if reading.missing[1]:
             return None
@@ -239,7 +239,7 @@ def test_an_event_blanks_what_is_not_yet_played() -> None:
         store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
         if tick == 4:
             store.store.blank(np.array([1]), np.array([160 * 6]), margin=np.array([1]))
-        reading = store.store.read(np.array([1]), 0)
+        reading = store.store.read(np.array([1]), 0, np.ones(3, np.bool_))
         blanked.append(bool(reading.blanked[0]))
     # Rows 0 to 3 have been played; time stamp 6 frames on lies at row 6 + START_ROWS.
     assert blanked == [False] * 4 + [True] * (8 + START_ROWS - 4) + [False] * (8 - START_ROWS)
@@ -251,7 +251,9 @@ def test_a_blanked_tone_is_not_repeated_by_concealment() -> None:
     for tick in range(3):
         store.write(160 * tick, sound(FRAME, tick), begins=tick == 0)
     store.store.blank(np.array([1]), np.array([160 * 2]), margin=np.array([0]))
-    readings = [store.store.read(np.array([1]), 0) for _ in range(START_ROWS + 5)]
+    readings = [
+        store.store.read(np.array([1]), 0, np.ones(3, np.bool_)) for _ in range(START_ROWS + 5)
+    ]
     after = [int(reading.missing[0]) for reading in readings if not reading.blanked[0]]
     assert len(after) == 2
     assert min(after) > 1000
@@ -262,7 +264,10 @@ def test_an_absurd_event_silences_for_a_ring_at_most() -> None:
     store = Store()
     store.write(0, sound(FRAME), begins=True)
     store.store.blank(np.array([1]), np.array([2**30]), margin=np.array([3]))
-    readings = [bool(store.store.read(np.array([1]), 0).blanked[0]) for _ in range(SLOTS + 10)]
+    readings = [
+        bool(store.store.read(np.array([1]), 0, np.ones(3, np.bool_)).blanked[0])
+        for _ in range(SLOTS + 10)
+    ]
     assert sum(readings) == SLOTS + 1 + CAP_ROWS - START_ROWS  # it waits for its row as well
     assert not readings[-1]
 
@@ -287,7 +292,7 @@ def test_anchors_stay_near_over_a_long_silence() -> None:
     for _ in range(8):
         store.store.play_row[1] += day // 8
         for _ in range(JUDGED_EVERY * JUDGED_SHARE):
-            store.store.read(np.array([1]), 0)
+            store.store.read(np.array([1]), 0, np.ones(3, np.bool_))
     store.write(160 * day, sound(FRAME, 3))
     store.write(160 * (day + 1), sound(FRAME, 4))
     heard = [store.read() for _ in range(SLOTS)]
