@@ -339,7 +339,7 @@ class Phone(Line):
             samples: int16, 8 kHz.
 
         Returns:
-            When its first sample goes out [s].
+            When its first sample goes out at the earliest [s].
         """
         return self.stream.say(samples)
 
@@ -351,7 +351,7 @@ class Phone(Line):
             how: Lengths and faults.
 
         Returns:
-            When the last key began [s].
+            When the last key began at the earliest [s].
         """
         began = self.stream.press(keys, how)
         self.stream.drain()

@@ -286,7 +286,7 @@ class RtpStream:
             samples: int16, 8 kHz; padded to whole packets.
 
         Returns:
-            `time.monotonic()` at which its first sample goes out [s].
+            `time.monotonic()` at which its first sample goes out at the earliest [s].
         """
         step = self.samples_per_frame
         padded = np.zeros(-(-samples.size // step) * step, dtype=np.int16)
@@ -304,7 +304,7 @@ class RtpStream:
             how: Lengths and faults.
 
         Returns:
-            `time.monotonic()` at which the last key's first packet goes out [s].
+            `time.monotonic()` at which the last key's first packet goes out at the earliest [s].
         """
         how = how or Digits()
         if self.event_type is None:
