@@ -77,7 +77,7 @@ ANSWER_S: Final = 2.0
 SPARES: Final = 1
 
 SPARE_DELAY_S: Final = 0.5
-"""The next spare starts when the last one has settled on its post: its start takes a core."""
+"""The next spare starts when the last one has settled on its post, where it has legs to open."""
 
 QUICK_S: Final = 2.0
 QUICK_DEATHS: Final = 5
