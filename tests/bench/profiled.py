@@ -31,7 +31,8 @@ def where(frame: FrameType | None) -> tuple[str, str] | None:
     while frame is not None:
         code = frame.f_code
         if MEDIA in code.co_filename:
-            place = f"{Path(code.co_filename).name}:{frame.f_lineno}"
+            line = frame.f_lineno or code.co_firstlineno  # an instruction may belong to no line
+            place = f"{Path(code.co_filename).name}:{line}"
             innermost = innermost or f"{place} {code.co_qualname}"
             if code.co_qualname == "Tick.run":
                 return (stage or "run"), innermost

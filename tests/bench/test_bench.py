@@ -14,15 +14,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bridge.media.tick import Tick
 from tests.bench import calls, draining, floor, keys, largest, legs, phones, rtcp
 from tests.bench.__main__ import main
 from tests.bench.codings import CODINGS
+from tests.bench.profiled import where
 from tests.bench.programs import LoadError, LoadProgram
 from tests.bench.sounds import PERIOD, judge, period, speech
 from tests.support import g711
@@ -232,6 +234,18 @@ def test_what_is_measured_of_legs_adds_up(
     assert set(result["tick_ms"]) == {"p50", "p99", "max"}
     assert {"receive", "mix", "send"} <= set(result["stages_ms"])
     assert {"late", "send_errors", "dropped"} <= set(result["generator"])
+
+
+def test_a_place_has_a_line_where_python_knows_none() -> None:
+    """An instruction that belongs to no line of the source is put down to the first of all."""
+
+    class Frame:
+        f_code = Tick.run.__code__
+        f_lineno = None
+        f_back = None
+
+    stage, place = where(cast("Any", Frame())) or ("", "")
+    assert (stage, place) == ("run", f"tick.py:{Tick.run.__code__.co_firstlineno} Tick.run")
 
 
 def test_a_profile_names_stages_and_the_lines_that_take_their_time(

@@ -52,6 +52,7 @@ def test_taps_go_on_in_the_same_ring_after_a_death(number: int) -> None:
         before = voiced(reader)
         assert len(before[1]) > 15
         await house.until(lambda: supervisor.spares)
+        await talk(both, 10)  # so that what is read next has both sides of the gap
         house.kill(number)
         await house.until(lambda: supervisor.replaced)
         await talk(both, 60)
