@@ -55,3 +55,21 @@ def test_no_key_goes_out_before_the_time_that_is_told(ears: socket.socket) -> No
         listener.join(6)
     assert [packet.payload[0] for _, packet in arrived] == [10, 1]
     assert told <= arrived[1][0]
+
+
+def test_a_stream_that_is_closed_while_it_makes_a_packet_is_no_fault(ears: socket.socket) -> None:
+    """The test hangs up in its own thread, between the packet and the socket."""
+    stream = RtpStream()
+    closed = threading.Event()
+
+    def close(packet: Packet) -> list[Packet]:
+        stream.close()
+        closed.set()
+        return [packet]
+
+    stream.fault = close
+    reactor().faults.clear()
+    stream.start(ears.getsockname())
+    assert closed.wait(5)
+    time.sleep(0.05)
+    assert reactor().faults == []
