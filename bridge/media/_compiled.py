@@ -52,7 +52,7 @@ def compiled(signature: str) -> Callable[[F], F]:
 
 
 def inlined(function: F) -> F:
-    """Let compiled loops of several modules use a function; Python cannot call it otherwise."""
+    """Let compiled loops of several modules use a function; nothing else is to call it."""
     return cast("F", numba.njit(**_OPTIONS)(function))
 
 

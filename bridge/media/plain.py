@@ -18,7 +18,7 @@ from bridge.media.depth import BINS, CAP_ROWS
 from bridge.media.legs import Legs
 from bridge.media.playout import PlayoutStore
 from bridge.media.ring import SLOTS
-from bridge.media.rtp import HEADER, Arrivals
+from bridge.media.rtp import HEADER, Arrivals, four_octets
 from bridge.media.sequence import MAX_DROPOUT, Sequences, advance, note_transit
 
 __all__ = ["PlainPackets"]
@@ -198,18 +198,8 @@ def _take(
         row, packet = rows[i], octets[i]
         payload_type = np.int64(packet[1]) & 0x7F
         number = np.int64(packet[2]) << 8 | packet[3]
-        stamp = (
-            np.int64(packet[4]) << 24
-            | np.int64(packet[5]) << 16
-            | np.int64(packet[6]) << 8
-            | packet[7]
-        )
-        source = (
-            np.int64(packet[8]) << 24
-            | np.int64(packet[9]) << 16
-            | np.int64(packet[10]) << 8
-            | packet[11]
-        )
+        stamp = four_octets(packet, 4)
+        source = four_octets(packet, 8)
         step = (number - highest[row]) & 0xFFFF
         since = stamp - anchor_timestamp[row]
         since = ((since + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000

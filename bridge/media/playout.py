@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._store_loops import WAIT_STEP_MS, WAITS, look, move_on
+from bridge.media._store_loops import WAIT_STEP_MS, WAIT_STEPS, WAITS, look, move_on
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
 from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS, Depth
@@ -42,7 +42,6 @@ rows played must stay for `inband`."""
 _LATE_TICKS: Final = 4
 """Ticks in which all packets were late before the leg is anchored anew: not for one burst."""
 
-_FRAME_MS: Final = 20
 _FADED: Final = 3  # frames missing in a row, after which a leap is not heard
 _NEVER: Final = -(1 << 40)
 _NOTHING: Final = np.empty(0, np.intp)
@@ -219,7 +218,7 @@ class PlayoutStore(Ring):
             rows, position, ahead = rows[used], position[used], ahead[used]
             index, offset, length = index[used], offset[used], length[used]
         self.ahead[rows] = ahead
-        self.waits[rows, np.minimum(ahead * (_FRAME_MS // WAIT_STEP_MS), WAITS - 1)] += 1
+        self.waits[rows, np.minimum(ahead * WAIT_STEPS, WAITS - 1)] += 1
         early = ahead > CAP_ROWS
         if early.any():
             counters.add("early", rows[early])

@@ -81,11 +81,7 @@ class Ring(Rows):
             rows, position, index = rows[chosen], position[chosen], index[chosen]
         target = rows * SLOTS + (position // FRAME & (SLOTS - 1))
         payload = packets[:, HEADER : HEADER + FRAME].view(_ROW)[:, 0]
-        if len(index) and index[-1] - index[0] == len(index) - 1:  # nearly every time: all of them
-            payload = payload[index[0] : index[-1] + 1]
-        else:
-            payload = payload[index]
-        self.octets.reshape(-1).view(_ROW)[target] = payload
+        self.octets.reshape(-1).view(_ROW)[target] = payload[index]
         self.filled.reshape(-1)[target] = FRAME
 
     def _prepare(

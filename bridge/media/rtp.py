@@ -17,11 +17,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined
 from bridge.media.counters import LegCounters
 from bridge.media.legs import Legs
 
-__all__ = ["HEADER", "LARGEST_PAYLOAD", "PACKET_ROW", "Arrivals", "Headers", "Kind", "parse"]
+__all__ = [
+    "HEADER",
+    "LARGEST_PAYLOAD",
+    "PACKET_ROW",
+    "Arrivals",
+    "Headers",
+    "Kind",
+    "four_octets",
+    "parse",
+]
 
 HEADER: Final = 12
 """Octets of an RTP header without contributing sources."""
@@ -175,6 +184,15 @@ def parse(arrivals: Arrivals, legs: Legs, counters: LegCounters) -> Headers:
     return headers
 
 
+@inlined
+def four_octets(packet: npt.NDArray[np.uint8], at: int) -> int:
+    """Return the number of 32 bits that begins at an octet, the most significant first."""
+    high = np.int64(packet[at]) << 8 | packet[at + 1]
+    low = np.int64(packet[at + 2]) << 8 | packet[at + 3]
+    number: int = high << 16 | low
+    return number
+
+
 @compiled(
     "boolean(uint8[:, ::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
     " boolean[::1], uint8[::1], int64[::1], int64[::1], int64[::1], boolean[::1], int64[::1],"
@@ -204,18 +222,8 @@ def _read(
         payload_type = second & 0x7F
         marker[i] = second & 0x80 != 0
         sequence[i] = np.int64(packet[2]) << 8 | packet[3]
-        timestamp[i] = (
-            np.int64(packet[4]) << 24
-            | np.int64(packet[5]) << 16
-            | np.int64(packet[6]) << 8
-            | packet[7]
-        )
-        ssrc[i] = (
-            np.int64(packet[8]) << 24
-            | np.int64(packet[9]) << 16
-            | np.int64(packet[10]) << 8
-            | packet[11]
-        )
+        timestamp[i] = four_octets(packet, 4)
+        ssrc[i] = four_octets(packet, 8)
         begin = HEADER + 4 * int(first & 0x0F)
         if first & _EXTENSION:
             # A lying length must not make us read outside the row; what lies beyond is refused.

@@ -199,8 +199,7 @@ class Tick:
         arrived[arrivals.timed] = arrivals.times
         good = (headers.kind != Kind.DROPPED).nonzero()[0]
         for chosen in _one_of_each(arrivals.rows, good):
-            part = headers if len(chosen) == len(arrived) else headers.part(chosen)
-            self._take_one_of_each(arrivals, headers, arrived, chosen, part)
+            self._take_one_of_each(arrivals, headers, arrived, chosen)
 
     def _note_presence(self, rows: _Rows) -> None:
         """Note who sent something; told at once where a leg had been told quiet."""
@@ -218,7 +217,6 @@ class Tick:
         headers: Headers,
         arrived: npt.NDArray[np.float64],
         chosen: _Rows,
-        part: Headers,
     ) -> None:
         """Take at most one packet of each leg in, oldest first.
 
@@ -227,10 +225,9 @@ class Tick:
             headers: of all of them.
             arrived: float64: when each arrived, -1 where nobody knows.
             chosen: intp, `(k,)`: which to take.
-            part: their headers.
         """
         state = self._state
-        rows = arrivals.rows[chosen]
+        rows, part = arrivals.rows[chosen], headers.part(chosen)
         admission = state.sequences.admit(rows, part.sequence, part.ssrc, state.leg_counters)
         begins, newer = admission.begins, admission.newer
         if not admission.used.all():
