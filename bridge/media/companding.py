@@ -15,11 +15,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined
 from bridge.media.codecs import DECODED_VALUES, PCMU
 from bridge.media.mix import HIGHEST, LOWEST
+from bridge.media.seating import Seating
 
-__all__ = ["decode", "decode_rows", "encode"]
+__all__ = ["decode", "decode_rows", "encode", "encode_others"]
 
 _LOWEST: Final = np.float32(LOWEST)
 _HIGHEST: Final = np.float32(HIGHEST)
@@ -46,21 +47,40 @@ def _decode(
             frame[k] = values[codes[k]]
 
 
+@inlined
+def _mu(value: np.float32) -> np.uint8:
+    sample = np.int32(min(max(value, _LOWEST), _HIGHEST))
+    size = min(abs(sample), np.int32(32635)) + np.int32(132)
+    bits = np.float32(np.float32(size) * _SEGMENTS).view(np.int32)
+    segment = max((bits >> np.int32(23)) - np.int32(134), np.int32(0))
+    step = (size >> (segment + np.int32(3))) - np.int32(16)
+    code = segment << np.int32(4) | min(max(step, np.int32(0)), np.int32(15))
+    # Of the two zeros the positive one is sent: all ones, never an all-zero octet.
+    if sample < 0 and code != 0:
+        code |= np.int32(0x80)
+    return np.uint8(code ^ np.int32(0xFF))
+
+
+@inlined
+def _a(value: np.float32) -> np.uint8:
+    sample = np.int32(min(max(value, _LOWEST), _HIGHEST))
+    size = min(abs(sample), np.int32(32767))
+    bits = np.float32(np.float32(max(size, np.int32(1))) * _SEGMENTS).view(np.int32)
+    segment = max((bits >> np.int32(23)) - np.int32(134), np.int32(size >= _SECOND))
+    step = size >> max(segment + np.int32(3), np.int32(4))
+    step -= np.int32(16) if segment > 0 else np.int32(0)
+    code = segment << np.int32(4) | min(max(step, np.int32(0)), np.int32(15))
+    if sample >= 0:
+        code |= np.int32(0x80)
+    return np.uint8(code ^ np.int32(0x55))
+
+
 @compiled("void(float32[:, ::1], uint8[:, ::1])")
 def _encode_mu(sound: npt.NDArray[np.float32], out: npt.NDArray[np.uint8]) -> None:
     for i in range(sound.shape[0]):
         frame, codes = sound[i], out[i]
         for k in range(frame.size):
-            sample = np.int32(min(max(frame[k], _LOWEST), _HIGHEST))
-            size = min(abs(sample), np.int32(32635)) + np.int32(132)
-            bits = np.float32(np.float32(size) * _SEGMENTS).view(np.int32)
-            segment = max((bits >> np.int32(23)) - np.int32(134), np.int32(0))
-            step = (size >> (segment + np.int32(3))) - np.int32(16)
-            code = segment << np.int32(4) | min(max(step, np.int32(0)), np.int32(15))
-            # Of the two zeros the positive one is sent: all ones, never an all-zero octet.
-            if sample < 0 and code != 0:
-                code |= np.int32(0x80)
-            codes[k] = np.uint8(code ^ np.int32(0xFF))
+            codes[k] = _mu(frame[k])
 
 
 @compiled("void(float32[:, ::1], uint8[:, ::1])")
@@ -68,16 +88,59 @@ def _encode_a(sound: npt.NDArray[np.float32], out: npt.NDArray[np.uint8]) -> Non
     for i in range(sound.shape[0]):
         frame, codes = sound[i], out[i]
         for k in range(frame.size):
-            sample = np.int32(min(max(frame[k], _LOWEST), _HIGHEST))
-            size = min(abs(sample), np.int32(32767))
-            bits = np.float32(np.float32(max(size, np.int32(1))) * _SEGMENTS).view(np.int32)
-            segment = max((bits >> np.int32(23)) - np.int32(134), np.int32(size >= _SECOND))
-            step = size >> max(segment + np.int32(3), np.int32(4))
-            step -= np.int32(16) if segment > 0 else np.int32(0)
-            code = segment << np.int32(4) | min(max(step, np.int32(0)), np.int32(15))
-            if sample >= 0:
-                code |= np.int32(0x80)
-            codes[k] = np.uint8(code ^ np.int32(0x55))
+            codes[k] = _a(frame[k])
+
+
+@compiled(
+    "void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], boolean[::1],"
+    " float32[:, ::1], uint8[:, ::1])"
+)
+def _encode_others_mu(
+    pcm: npt.NDArray[np.float32],
+    first: npt.NDArray[np.intp],
+    spoken: npt.NDArray[np.intp],
+    rooms: npt.NDArray[np.float32],
+    limited: npt.NDArray[np.bool_],
+    curves: npt.NDArray[np.float32],
+    out: npt.NDArray[np.uint8],
+) -> None:
+    for place in range(spoken.size):
+        room = spoken[place]
+        total, curve = rooms[room], curves[room]
+        for position in range(first[place], first[place + 1]):
+            own, codes = pcm[position], out[position]
+            if limited[room]:
+                for k in range(own.size):
+                    codes[k] = _mu((total[k] - own[k]) * curve[k])
+            else:
+                for k in range(own.size):
+                    codes[k] = _mu(total[k] - own[k])
+
+
+@compiled(
+    "void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], boolean[::1],"
+    " float32[:, ::1], uint8[:, ::1])"
+)
+def _encode_others_a(
+    pcm: npt.NDArray[np.float32],
+    first: npt.NDArray[np.intp],
+    spoken: npt.NDArray[np.intp],
+    rooms: npt.NDArray[np.float32],
+    limited: npt.NDArray[np.bool_],
+    curves: npt.NDArray[np.float32],
+    out: npt.NDArray[np.uint8],
+) -> None:
+    for place in range(spoken.size):
+        room = spoken[place]
+        total, curve = rooms[room], curves[room]
+        for position in range(first[place], first[place + 1]):
+            own, codes = pcm[position], out[position]
+            if limited[room]:
+                for k in range(own.size):
+                    codes[k] = _a((total[k] - own[k]) * curve[k])
+            else:
+                for k in range(own.size):
+                    codes[k] = _a(total[k] - own[k])
 
 
 def decode_rows(
@@ -120,3 +183,25 @@ def encode(codec: int, sound: npt.NDArray[np.float32], out: npt.NDArray[np.uint8
         _encode_mu(sound, out)
     else:
         _encode_a(sound, out)
+
+
+def encode_others(
+    seating: Seating,
+    pcm: npt.NDArray[np.float32],
+    rooms: npt.NDArray[np.float32],
+    limited: npt.NDArray[np.bool_],
+    curves: npt.NDArray[np.float32],
+    out: npt.NDArray[np.uint8],
+) -> None:
+    """Encode what `mix.hear_others` gives each speaker, while it is in the registers.
+
+    Args:
+        seating: who sits where, and the codec.
+        pcm: float32, `(>= speakers, 160)`, as the next ones, of `hear_others`.
+        rooms: float32, `(rooms, 160)`.
+        limited: bool, `(rooms,)`.
+        curves: float32, `(rooms, 160)`.
+        out: uint8, `(>= speakers, 160)`: gets the codes.
+    """
+    made = _encode_others_mu if seating.codec == PCMU else _encode_others_a
+    made(pcm, seating.first, seating.spoken, rooms, limited, curves, out)

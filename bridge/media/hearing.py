@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, TABLED
-from bridge.media.companding import decode_rows, encode
+from bridge.media.companding import decode_rows, encode, encode_others
 from bridge.media.legs import Legs
 from bridge.media.limiter import BLOCKS, Limiter, block_peaks
-from bridge.media.mix import hear_others, loudest, sum_rooms, turn_down
+from bridge.media.mix import hear_others, loudest, sum_rooms
 from bridge.media.playout import PlayoutStore, Reading
 from bridge.media.seating import Seating
 from bridge.media.speech import MIX, REPLACE, Players
@@ -38,16 +38,33 @@ class Hearing(Rows):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
-        self.heard: npt.NDArray[np.float32] = self.column("heard", np.float32, FRAME)
+        self._heard: npt.NDArray[np.float32] = self.column("_heard", np.float32, FRAME)
         self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
+        # What is said in each, and as it is heard: turned down where that is too loud.
         self.rooms = np.zeros((1, FRAME), np.float32)
+        self.turned = self.rooms.copy()
+        self._limited = np.zeros(1, np.bool_)
         # The least and the most that anybody says in each.
         self._least = self.rooms.copy()
         self._most = self.rooms.copy()
         self._curves = self.rooms.copy()
         # By place in `seating.ears`.
         self.whispers = np.zeros((0, FRAME), np.float32)
+        # Of this tick: what each speaker hears has been written out; else it is encoded as it is
+        # computed, and never stands anywhere.
+        self._made = True
+        self._seating: Seating | None = None
+
+    @property
+    def heard(self) -> npt.NDArray[np.float32]:
+        """What each speaker hears of its room, to read or to change: float32, `(legs, 160)`."""
+        if not self._made and self._seating is not None:
+            hear_others(
+                self._seating, self.pcm, self.rooms, self._limited, self._curves, self._heard
+            )
+            self._made = True
+        return self._heard
 
     def grow_rooms(self, capacity: int) -> None:
         """Make place for the sums of so many rooms."""
@@ -56,6 +73,8 @@ class Hearing(Rows):
             self._least = self.rooms.copy()
             self._most = self.rooms.copy()
             self._curves = self.rooms.copy()
+            self.turned = self.rooms.copy()
+            self._limited = np.zeros(len(self.rooms), np.bool_)
 
     def decode(
         self, seating: Seating, reading: Reading, store: PlayoutStore
@@ -136,7 +155,9 @@ class Hearing(Rows):
             place[place == len(rooms)] = 0
             chosen = rooms[place] == seating.room_whole
             self.rooms[seating.rooms[chosen]] += frames[place[chosen]]
-        hear_others(seating, self.pcm, self.rooms, self.heard)
+        self._seating, self._made = seating, False
+        self.turned = self.rooms
+        self._limited[:] = False
         if len(seating.ears) or len(self.whispers):
             self._whisper(seating)
 
@@ -158,15 +179,16 @@ class Hearing(Rows):
         ears = seating.ears
         speaking = ears < seating.speakers
         frames = self.rooms[seating.ear_room]
-        frames[speaking] = self.heard[ears[speaking]]
+        frames[speaking] -= self.pcm[ears[speaking]]
         return frames
 
     def limit(self, seating: Seating, limiter: Limiter) -> None:
         """Turn rooms that are too loud down, for all who hear them."""
         rooms = limiter.limits.nonzero()[0]
         self._curves[rooms] = limiter.curves(rooms, FRAME)
-        self.rooms[rooms] *= self._curves[rooms]
-        turn_down(seating, self.heard, limiter.limits, self._curves)
+        self._limited[rooms] = True
+        self.turned = self.rooms.copy()
+        self.turned[rooms] *= self._curves[rooms]
         if len(seating.ears):
             self.whispers *= limiter.curves(seating.ear_room, FRAME)
 
@@ -196,7 +218,7 @@ class Hearing(Rows):
         plays = foreground.active.any() or background.active.any()
         apart = len(seating.ears) or len(seating.strange_out)
         if not (plays or apart or volume.active):
-            return seating.ears, self.heard[:0]
+            return seating.ears, _NOTHING
         front = foreground.active.nonzero()[0]
         replaced[front[foreground.mode[front] == REPLACE]] = True
         # Music pauses where it is not heard, and goes on from there.
@@ -214,7 +236,7 @@ class Hearing(Rows):
             special |= volume.own & legs.open
         rows = special.nonzero()[0]
         if not len(rows):
-            return rows, self.heard[:0]
+            return rows, _NOTHING
         positions = seating.position[rows]
         place = np.zeros(legs.capacity, np.intp)
         place[rows] = np.arange(len(rows))
@@ -223,9 +245,9 @@ class Hearing(Rows):
         hears = (legs.room[rows] >= 0) & legs.hears[rows] & ~replaced[rows]
         hears &= legs.codec[rows] < TABLED
         speaking = hears & (positions < seating.speakers)
-        frames[speaking] = self.heard[positions[speaking]]
+        frames[speaking] = self._others(legs.room[rows[speaking]], positions[speaking])
         listening = hears & ~speaking
-        frames[listening] = self.rooms[legs.room[rows[listening]]]
+        frames[listening] = self.turned[legs.room[rows[listening]]]
         if len(seating.ears):
             ears = seating.order[seating.ears]
             heard = ~replaced[ears]
@@ -237,6 +259,17 @@ class Hearing(Rows):
         if len(front):
             frames[place[front]] += foreground.render(front)
         return positions, frames
+
+    def _others(
+        self, rooms: npt.NDArray[np.intp], positions: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float32]:
+        """Return what some speakers hear of their rooms, few if any: float32, `(k, 160)`."""
+        if self._made:
+            return self._heard[positions]
+        frames: npt.NDArray[np.float32] = self.rooms[rooms] - self.pcm[positions]
+        limited = self._limited[rooms]
+        frames[limited] *= self._curves[rooms[limited]]
+        return frames
 
     def encode(
         self,
@@ -257,9 +290,14 @@ class Hearing(Rows):
             uint8, `(n, 160)`, by position: a view of `codes`.
         """
         n = seating.speakers
-        encode(seating.codec, self.heard[:n], self.codes[:n])
+        if self._made:
+            encode(seating.codec, self._heard[:n], self.codes[:n])
+        else:
+            encode_others(
+                seating, self.pcm, self.rooms, self._limited, self._curves, self.codes[:n]
+            )
         for codec, rooms, listening, which in seating.listening_to:
-            self.codes[listening] = self._encode(codec, self.rooms[rooms])[which]
+            self.codes[listening] = self._encode(codec, self.turned[rooms])[which]
         self.codes[seating.deaf] = seating.deaf_code[:, None]
         if len(positions):
             codecs = legs.codec[seating.order[positions]]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bridge.media._compiled import compiled
 from bridge.media.seating import Seating
 
-__all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "loudest", "sum_rooms", "turn_down"]
+__all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "loudest", "sum_rooms"]
 
 LOWEST: Final = -32768
 HIGHEST: Final = 32767
@@ -89,57 +89,51 @@ def _peaks(rooms: _Sound, least: _Sound, most: _Sound, chosen: _Index, peaks: _S
             peaks[place, block] = peak
 
 
-def hear_others(seating: Seating, pcm: _Sound, rooms: _Sound, out: _Sound) -> None:
-    """Give each speaker its room without itself, unclipped.
+def hear_others(
+    seating: Seating,
+    pcm: _Sound,
+    rooms: _Sound,
+    limited: npt.NDArray[np.bool_],
+    curves: _Sound,
+    out: _Sound,
+) -> None:
+    """Give each speaker its room without itself, turned down where it is too loud, unclipped.
 
     Args:
         seating: who sits where.
         pcm: float32, `(>= speakers, 160)`: what each speaker says, by position.
         rooms: float32, `(rooms, 160)`: the rooms' sums.
-        out: float32, `(>= speakers, 160)`: gets what each speaker hears.
-    """
-    _take_out(pcm, seating.first, seating.spoken, rooms, out)
-
-
-@compiled("void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], float32[:, ::1])")
-def _take_out(pcm: _Sound, first: _Index, spoken: _Index, rooms: _Sound, out: _Sound) -> None:
-    for place in range(spoken.size):
-        total = rooms[spoken[place]]
-        for position in range(first[place], first[place + 1]):
-            own, heard = pcm[position], out[position]
-            for k in range(own.size):
-                heard[k] = total[k] - own[k]
-
-
-def turn_down(
-    seating: Seating, heard: _Sound, limited: npt.NDArray[np.bool_], curves: _Sound
-) -> None:
-    """Give what the speakers of some rooms hear a gain, in place.
-
-    Args:
-        seating: who sits where.
-        heard: float32, `(>= speakers, 160)`: what each speaker hears, by position.
         limited: bool, `(rooms,)`: rooms that are turned down.
         curves: float32, `(rooms, 160)`: by what, sample by sample; other rooms' is not looked at.
+        out: float32, `(>= speakers, 160)`: gets what each speaker hears.
     """
-    _weigh(heard, seating.first, seating.spoken, limited, curves)
+    _take_out(pcm, seating.first, seating.spoken, rooms, limited, curves, out)
 
 
-@compiled("void(float32[:, ::1], int64[::1], int64[::1], boolean[::1], float32[:, ::1])")
-def _weigh(
-    heard: _Sound,
+@compiled(
+    "void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], boolean[::1],"
+    " float32[:, ::1], float32[:, ::1])"
+)
+def _take_out(
+    pcm: _Sound,
     first: _Index,
     spoken: _Index,
+    rooms: _Sound,
     limited: npt.NDArray[np.bool_],
     curves: _Sound,
+    out: _Sound,
 ) -> None:
     for place in range(spoken.size):
-        if limited[spoken[place]]:
-            curve = curves[spoken[place]]
-            for position in range(first[place], first[place + 1]):
-                frame = heard[position]
-                for k in range(frame.size):
-                    frame[k] *= curve[k]
+        room = spoken[place]
+        total, curve = rooms[room], curves[room]
+        for position in range(first[place], first[place + 1]):
+            own, heard = pcm[position], out[position]
+            if limited[room]:
+                for k in range(own.size):
+                    heard[k] = (total[k] - own[k]) * curve[k]
+            else:
+                for k in range(own.size):
+                    heard[k] = total[k] - own[k]
 
 
 def clip(sums: _Sound, out: npt.NDArray[np.int16]) -> None:

@@ -123,7 +123,7 @@ class Conferences:
         sums = np.zeros((int(self.legs.room.max()) + 1, FRAME), np.float32)
         heard = np.empty(pcm.shape, np.float32)
         sum_rooms(seating, pcm, sums, np.empty_like(sums), np.empty_like(sums))
-        hear_others(seating, pcm, sums, heard)
+        hear_others(seating, pcm, sums, np.zeros(len(sums), np.bool_), sums, heard)
         if self.guards.marks:
             self.guards.mark(seating, heard)
         self._sent[:, :-FRAME] = self._sent[:, FRAME:]

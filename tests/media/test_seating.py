@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.media.codecs import SILENCE_CODES
+from bridge.media.companding import encode, encode_others
 from bridge.media.legs import Legs, Rooms
 from bridge.media.messages import Codec, LegMedia
-from bridge.media.mix import clip, hear_others, loudest, sum_rooms, turn_down
+from bridge.media.mix import clip, hear_others, loudest, sum_rooms
 from bridge.media.seating import Seating, seat
 
 CODECS = st.sampled_from(["PCMU", "PCMA", "G722"])
@@ -89,7 +90,8 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
     rooms, out = np.full((4, 160), 7, np.float32), np.zeros((32, 160), np.float32)
     least, most = np.full((2, 4, 160), 7, np.float32)
     sum_rooms(seating, pcm, rooms, least, most)
-    hear_others(seating, pcm, rooms, out)
+    nowhere, curves = np.zeros(4, np.bool_), np.ones((4, 160), np.float32)
+    hear_others(seating, pcm, rooms, nowhere, curves, out)
     peaks = loudest(rooms, least, most, np.arange(4), 20)
     whole = pcm.astype(np.int64)
     for position in range(n):
@@ -107,9 +109,13 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
     before = out.copy()
     limited = np.array([False, True, False, True])
     curves = np.linspace(1, 0.5, 4 * 160, dtype=np.float32).reshape(4, 160)
-    turn_down(seating, out, limited, curves)
+    hear_others(seating, pcm, rooms, limited, curves, out)
     gain = np.where(limited[:, None], curves, 1)[seating.speaker_room]
     assert (out[:n] == before[:n] * gain.astype(np.float32)).all()
+    one_by_one, at_once = np.zeros((2, 32, 160), np.uint8)
+    encode(seating.codec, out[:n], one_by_one[:n])
+    encode_others(seating, pcm, rooms, limited, curves, at_once)
+    assert (one_by_one == at_once).all()
     assert (out[n:] == before[n:]).all()
 
 
