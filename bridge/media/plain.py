@@ -6,10 +6,12 @@ and comes in time. Such a one is done with here while it is in the processor's r
 one of them from the same leg in the same tick, are left to those three, which know every case.
 """
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined, prefetch
 from bridge.media._rows import Rows
 from bridge.media._store_loops import WAIT_STEPS, WAITS
 from bridge.media.codecs import FRAME, SAMPLE_RATE
@@ -23,8 +25,11 @@ from bridge.media.sequence import MAX_DROPOUT, Sequences, advance, note_transit
 
 __all__ = ["PlainPackets"]
 
-_FIRST_OCTET = 0x80
+_FIRST_OCTET: Final = 0x80
 """Version 2, no padding, no extension, no contributing source."""
+
+_AHEAD: Final = 6
+"""Packets that are on their way into the cache while one is taken."""
 
 _Index = npt.NDArray[np.intp]
 _Ints = npt.NDArray[np.int64]
@@ -133,6 +138,30 @@ class PlainPackets(Rows):
         return self._left[:left]
 
 
+@inlined
+def _fetch(
+    octets: npt.NDArray[np.uint8],
+    rows: _Index,
+    stored: npt.NDArray[np.uint8],
+    waits: npt.NDArray[np.int32],
+    transits: npt.NDArray[np.int16],
+    play_row: _Ints,
+    ahead: _Ints,
+    i: int,
+) -> None:
+    i = min(i, rows.size - 1)
+    row = rows[i]
+    packet = i * octets.shape[1]
+    # Where it will be written, if it comes like the one before.
+    slot = (play_row[row] + ahead[row]) & (SLOTS - 1)
+    frame = (row * SLOTS + slot) * FRAME
+    for line in range(0, HEADER + FRAME, 64):
+        prefetch(octets, packet + line)
+        prefetch(stored, frame + line)
+    prefetch(waits, row * waits.shape[1])
+    prefetch(transits, row * transits.shape[1])
+
+
 @compiled(
     "int64(uint8[:, ::1], int64[::1], int64[::1], int64[::1], float64[::1], float64[::1],"
     " int64[::1], int64[::1], int64, float64, float64[::1], int64[::1], boolean[::1], int64[::1],"
@@ -195,6 +224,7 @@ def _take(
         arrived[timed[k]] = times[k]
     count = 0
     for i in range(rows.size):
+        _fetch(octets, rows, stored, waits, transits, play_row, ahead, i + _AHEAD)
         row, packet = rows[i], octets[i]
         payload_type = np.int64(packet[1]) & 0x7F
         number = np.int64(packet[2]) << 8 | packet[3]
