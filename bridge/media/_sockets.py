@@ -11,6 +11,8 @@ import struct
 from typing import Final
 
 __all__ = [
+    "IP_MTU_DISCOVER",
+    "IP_PMTUDISC_PROBE",
     "PEER_ERRORS",
     "SIOCGSTAMPNS",
     "SO_TIMESTAMPNS",
@@ -39,9 +41,20 @@ _SO_MEMINFO: Final = 55
 _MEMINFO: Final = struct.Struct("@9I")
 _DROPS: Final = 8  # SK_MEMINFO_DROPS
 
+IP_MTU_DISCOVER: Final = 10
+"""The option (linux/in.h), which Python does not name."""
+
+IP_PMTUDISC_PROBE: Final = 3
+"""Its value for packets that are never fragmented, whatever ICMP says of the way."""
+
 
 def adopt_udp(fds: list[int]) -> list[socket.socket]:
     """Make sockets of descriptors that came; they never block from then on.
+
+    What they send is never fragmented; that is so by default too, but then each packet of an
+    unconnected socket gets an identification all the same, by a hash, and what ICMP says of the
+    way's MTU is believed, although packets of ours fit into the 576 octets that every host takes
+    (RFC 791) and who says so may be a forger. With IP_PMTUDISC_PROBE neither is done.
 
     Args:
         fds: the descriptors.
@@ -63,6 +76,7 @@ def adopt_udp(fds: list[int]) -> list[socket.socket]:
                 each.close()
             raise OSError(errno.ENOTSOCK, f"{sock.family.name} {sock.type.name}, not a UDP socket")
         sock.settimeout(0)
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE)
     return sockets
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.legs import Legs
@@ -305,6 +306,20 @@ def test_a_closed_far_end_is_its_own_fault(line: Line) -> None:
     assert line.counters.lost_by_bridge == 0
     got = [other.rtp.recv(2048)[3] for _ in range(5)]
     assert got == [7, 8, 9, 10, 11]
+
+
+def test_no_icmp_message_narrows_the_way_of_a_legs_packets(line: Line) -> None:
+    """Its sockets are told to fragment nothing and to believe none; also those handed over."""
+    phone = line.phone()
+    line.open(0, phone.address)
+    pair = open_pair(HOST, 30_000, 39_999)
+    pair.rtp.connect(phone.address)
+    media = LegMedia(codec="PCMU", payload_type=0, remote_rtp=phone.address)
+    line.sockets.open(1, media, [os.dup(pair.rtp.fileno()), os.dup(pair.rtcp.fileno())])
+    line.pairs[1] = pair
+    for ours in line.pairs.values():
+        for sock in (ours.rtp, ours.rtcp):
+            assert sock.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_PROBE
 
 
 def test_descriptors_that_are_no_udp_sockets_are_refused_and_closed(line: Line) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.media._libc import Messages, receive_many
+from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.legs import Legs
@@ -478,6 +479,13 @@ def test_without_a_name_rtcp_has_the_port_above(line: Line) -> None:
     pair.rtcp.sendto(b"report", (HOST, line.ports[0] + 1))
     (came,) = line.transports.receive_rtcp()
     assert (came.row, came.data) == (0, b"report")
+
+
+def test_no_icmp_message_narrows_the_way_of_a_ports_packets(line: Line) -> None:
+    """Both its sockets are told to fragment nothing and to believe none."""
+    for pair in line.pairs:
+        for sock in (pair.rtp, pair.rtcp):
+            assert sock.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_PROBE
 
 
 # --- odd commands ---------------------------------------------------------------------------------
