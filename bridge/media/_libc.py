@@ -11,7 +11,6 @@ The layouts are those of 64-bit Linux, with glibc and with musl, on little-endia
 
 import functools
 import os
-import platform
 import socket
 import sys
 from typing import Any, Final
@@ -22,12 +21,10 @@ from cffi import FFI
 
 __all__ = [
     "Messages",
-    "Ready",
     "adopt_orphans",
     "disconnect",
     "name_process",
     "punch_hole",
-    "receive_many",
     "send_many",
 ]
 
@@ -68,17 +65,6 @@ _HEADER: Final = np.dtype(
 )
 """struct mmsghdr: a struct msghdr of 56 octets, the octets moved, padding."""
 
-_PACKED: Final = platform.machine() == "x86_64"
-_EVENT: Final = np.dtype(
-    {
-        "names": ["events", "descriptor"],
-        "formats": [np.uint32, np.int32],
-        "offsets": [0, 4 if _PACKED else 8],
-        "itemsize": 12 if _PACKED else 16,
-    }
-)
-"""struct epoll_event, whose data are descriptors."""
-
 _DONTWAIT: Final = 0x40  # MSG_DONTWAIT
 _PUNCH_HOLE: Final = 0x03  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 _SET_NAME: Final = 15  # PR_SET_NAME
@@ -92,9 +78,7 @@ def _load() -> tuple[FFI, Any]:
         """
         int fallocate64(int fd, int mode, int64_t offset, int64_t len);
         int connect(int sockfd, const void *addr, unsigned int addrlen);
-        int recvmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags, void *timeout);
         int sendmmsg(int sockfd, void *msgvec, unsigned int vlen, int flags);
-        int epoll_wait(int epfd, void *events, int maxevents, int timeout);
         int prctl(int option, uintptr_t, uintptr_t, uintptr_t, uintptr_t);
         """
     )
@@ -153,40 +137,12 @@ def adopt_orphans() -> None:
         raise OSError(ffi.errno, f"taking orphans in: {os.strerror(ffi.errno)}")
 
 
-class Ready:
-    """Which sockets have something to read, as an array: Python's epoll makes tuples.
-
-    Args:
-        most: sockets at once.
-    """
-
-    def __init__(self, most: int) -> None:
-        ffi, _ = _load()
-        self._events = np.zeros(most, _EVENT)
-        self._first = ffi.cast("char *", self._events.ctypes.data)
-
-    def of(self, epoll: int, most: int) -> npt.NDArray[np.intp]:
-        """Ask an epoll, never waiting.
-
-        Args:
-            epoll: its descriptor.
-            most: sockets to be told of.
-
-        Returns:
-            intp, `(k,)`: their descriptors; nothing where the kernel fails.
-        """
-        _, lib = _load()
-        found = lib.epoll_wait(epoll, self._first, most, 0) if most > 0 else 0
-        ready: npt.NDArray[np.intp] = self._events["descriptor"][: max(0, found)].astype(np.intp)
-        return ready
-
-
 class Messages:
     """Structures for so many datagrams in one call.
 
     Args:
         rows: datagrams.
-        control: octets for ancillary data of each, 0 for none.
+        control: octets for ancillary data of each, a multiple of 8; 0 for none.
     """
 
     def __init__(self, rows: int, control: int = 0) -> None:
@@ -196,13 +152,17 @@ class Messages:
         self.headers = np.zeros(rows, _HEADER)
         self.names = np.zeros(rows, _ADDRESS)
         self.iovecs = np.zeros(rows, _IOVEC)
-        self.control: npt.NDArray[np.uint8] = np.zeros((rows, control), np.uint8)
+        # Compiled loops know no records: the same memory as numbers and octets.
+        self.words: npt.NDArray[np.int64] = self.headers.view(np.int64).reshape(rows, -1)
+        self.name_octets: npt.NDArray[np.uint8] = self.names.view(np.uint8).reshape(rows, -1)
+        self.control: npt.NDArray[np.int64] = np.zeros((rows, control // 8), np.int64)
         self.headers["name"] = _addresses(self.names)
         self.headers["name_length"] = _ADDRESS.itemsize
         self.headers["iovecs"] = _addresses(self.iovecs)
         self.headers["iovec_count"] = 1
         if control:
             self.headers["control"] = _addresses(self.control)
+            self.headers["control_length"] = control
         self._first = ffi.cast("char *", self.headers.ctypes.data)
 
     def __len__(self) -> int:
@@ -218,23 +178,13 @@ class Messages:
         self.iovecs["base"] = _addresses(rows[: len(self)])
         self.iovecs["length"] = length
 
-    def listen_for_control(self, start: int, count: int, *, wanted: bool) -> None:
-        """Have ancillary data of some datagrams written to `control`, or not any more.
-
-        It goes through as many headers as may come, so who wants none says so once.
-        """
-        self.headers["control_length"][start : start + count] = (
-            self.control.shape[1] if wanted else 0
-        )
-
-    def keys(self, start: int, count: int) -> npt.NDArray[np.int64]:
-        """Return the addresses of some datagrams as numbers of 48 bits: address, then port."""
-        names = self.names[start : start + count]
-        keys: npt.NDArray[np.int64] = names["ip"].astype(np.int64) << 16 | names["port"]
-        return keys
-
     def address(self, start: int, keys: npt.NDArray[np.int64]) -> None:
-        """Set the addresses of datagrams from `start` on, as `keys` gives them."""
+        """Set the addresses of datagrams from `start` on.
+
+        Args:
+            start: the first.
+            keys: int64, `(k,)`: the addresses as numbers of 48 bits: address, then port.
+        """
         names = self.names[start : start + len(keys)]
         names["family"] = socket.AF_INET
         names["ip"] = keys >> 16
@@ -249,30 +199,6 @@ def _addresses(array: npt.NDArray[Any]) -> npt.NDArray[np.uintp]:
     """Return where each row of an array lies in memory."""
     places = array.ctypes.data + array.strides[0] * np.arange(len(array), dtype=np.uintp)
     return places.astype(np.uintp)
-
-
-def receive_many(descriptor: int, messages: Messages, start: int, count: int) -> int:
-    """Take what a socket has, into the structures from `start` on, never waiting.
-
-    Args:
-        descriptor: the socket.
-        messages: the structures.
-        start: the first of them to use.
-        count: as many as may be used.
-
-    Returns:
-        Datagrams taken; 0 where none has come.
-
-    Raises:
-        OSError: the socket reports an error; datagrams may wait behind it.
-    """
-    ffi, lib = _load()
-    taken: int = lib.recvmmsg(descriptor, messages.at(start), count, _DONTWAIT, ffi.NULL)
-    if taken < 0:
-        if ffi.errno == _WOULD_BLOCK:
-            return 0
-        raise OSError(ffi.errno, os.strerror(ffi.errno))
-    return taken
 
 
 def send_many(descriptor: int, messages: Messages, start: int, count: int) -> int:
@@ -295,6 +221,3 @@ def send_many(descriptor: int, messages: Messages, start: int, count: int) -> in
     if sent < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
     return sent
-
-
-_WOULD_BLOCK: Final = 11  # EAGAIN, which is EWOULDBLOCK on Linux

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from bridge.media.rtp import PACKET_ROW
+from bridge.media.rtp import PACKET_ROW, Arrivals
 
 __all__ = ["PacketRows"]
 
 
 class PacketRows:
-    """Rows for packets.
+    """Rows for packets, and what `Arrivals` says of them.
 
     Args:
         rows: how many.
@@ -18,12 +18,32 @@ class PacketRows:
         self.allocate(rows)
 
     def allocate(self, rows: int) -> None:
-        """Make other rows in their place."""
+        """Make other rows in their place; nothing lies there."""
         self.octets = np.zeros((rows, PACKET_ROW), np.uint8)
         whole = self.octets.data.cast("B")
         self.views = [
             whole[start : start + PACKET_ROW] for start in range(0, len(whole), PACKET_ROW)
         ]
+        self.lengths = np.zeros(rows, np.int64)
+        self.rows = np.zeros(rows, np.intp)
+        self.timed = np.zeros(rows, np.intp)
+        self.times = np.zeros(rows, np.float64)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew, with the first row and the first time."""
+        self.taken = 0
+        self.timings = 0
+
+    def arrivals(self) -> Arrivals:
+        """Return what lies here, valid until rows are filled again."""
+        return Arrivals(
+            octets=self.octets,
+            lengths=self.lengths[: self.taken],
+            rows=self.rows[: self.taken],
+            timed=self.timed[: self.timings],
+            times=self.times[: self.timings],
+        )
 
     def __len__(self) -> int:
         return len(self.octets)

@@ -13,8 +13,11 @@ from typing import Final
 __all__ = [
     "IP_MTU_DISCOVER",
     "IP_PMTUDISC_PROBE",
+    "MEMINFO",
+    "MEMINFO_DROPS",
     "PEER_ERRORS",
     "SIOCGSTAMPNS",
+    "SO_MEMINFO",
     "SO_TIMESTAMPNS",
     "TIMESPEC",
     "adopt_udp",
@@ -37,9 +40,16 @@ PEER_ERRORS: Final = frozenset(
 )
 """What ICMP messages about the peer become."""
 
-_SO_MEMINFO: Final = 55
-_MEMINFO: Final = struct.Struct("@9I")
-_DROPS: Final = 8  # SK_MEMINFO_DROPS
+SO_MEMINFO: Final = 55
+"""What a socket's buffers hold and have dropped (linux/sock_diag.h)."""
+
+MEMINFO: Final = 9
+"""Numbers of 32 bits that it says."""
+
+MEMINFO_DROPS: Final = 8
+"""SK_MEMINFO_DROPS, the one of packets that its receive buffer dropped."""
+
+_MEMINFO: Final = struct.Struct(f"@{MEMINFO}I")
 
 IP_MTU_DISCOVER: Final = 10
 """The option (linux/in.h), which Python does not name."""
@@ -100,10 +110,10 @@ def dropped_by(sock: socket.socket) -> int | None:
     This is the very count that SO_RXQ_OVFL attaches to packets, but exact also when none follow.
     """
     try:
-        data = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        data = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
     except OSError:
         return None
-    return int(_MEMINFO.unpack(data)[_DROPS]) if len(data) == _MEMINFO.size else None
+    return int(_MEMINFO.unpack(data)[MEMINFO_DROPS]) if len(data) == _MEMINFO.size else None
 
 
 def ask_for_stamps(sock: socket.socket) -> None:

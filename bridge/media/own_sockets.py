@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media import _calls
-from bridge.media._libc import Ready, disconnect
+from bridge.media._libc import disconnect
 from bridge.media._packet_rows import PacketRows
 from bridge.media._sockets import (
     PEER_ERRORS,
@@ -39,7 +39,7 @@ from bridge.media.counters import Counters, LegCounters
 from bridge.media.latching import Latch, Source, Verdict
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
-from bridge.media.rtp import PACKET_ROW, Arrivals
+from bridge.media.rtp import PACKET_ROW
 from bridge.media.seating import Seating
 from bridge.media.transport import Latched, RtcpPacket
 
@@ -67,8 +67,16 @@ _RTCP_ROW: Final = 1500
 DROPS_SHARE: Final = 50
 """One leg in so many is asked in a tick what its buffer dropped: each leg once a second."""
 
-
-_NOBODY: Final = np.empty(0, np.intp)
+_BY_ROW: Final = (
+    ("_last_heard", 0),
+    ("_last_by", -1),
+    ("_last_packet", 0),
+    ("_may_release", 0),
+    ("_reachable", 0),
+    ("_sent_by", -1),
+    ("_connected_by", -1),
+)
+"""Arrays of a number for each leg, and what stands there where no leg is."""
 
 
 class _Leg:
@@ -76,7 +84,6 @@ class _Leg:
 
     __slots__ = (
         "connected",
-        "dropped",
         "events",
         "fixed",
         "latch",
@@ -97,7 +104,6 @@ class _Leg:
         self.events: int | None = None
         self.rtcp_named: Source | None = None
         self.rtcp_seen: Source | None = None
-        self.dropped = 0
 
 
 class OwnSockets:
@@ -107,7 +113,7 @@ class OwnSockets:
         capacity: rows to begin with.
         counters: of the process.
         leg_counters: of each leg.
-        packets: rows for what comes in, as many as `rows_for` says at least; own ones if not given.
+        packets: rows for what comes in, as many as `rows_for` says at least.
     """
 
     def __init__(
@@ -115,7 +121,7 @@ class OwnSockets:
         capacity: int,
         counters: Counters,
         leg_counters: LegCounters,
-        packets: PacketRows | None = None,
+        packets: PacketRows,
     ) -> None:
         self._counters = counters
         self._leg_counters = leg_counters
@@ -123,36 +129,41 @@ class OwnSockets:
         # Second places of legs, heard and not sent from (`Transports.add_place`).
         self._aside: dict[int, _Leg] = {}
         self._by_descriptor: dict[int, _Leg] = {}
-        # By descriptor.
+        # By descriptor; and what its receive buffer had dropped at the last look.
         self._row_of = np.zeros(0, np.intp)
+        self._dropped = np.zeros(0, np.int64)
         self._connected = select.epoll()
         self._judged = select.epoll()
         self._rtcp = select.epoll()
         self._last_heard = np.zeros(capacity, np.int64)
+        # The socket that a leg's last packet came by, and the row where it lies.
+        self._last_by = np.full(capacity, -1, np.intp)
         self._last_packet = np.zeros(capacity, np.intp)
         self._may_release = np.zeros(capacity, np.bool_)
         self._reachable = np.zeros(capacity, np.bool_)
-        # The descriptor of each leg that is connected, else -1.
+        # The descriptor that each leg is sent from, else -1; and only if it is connected.
+        self._sent_by = np.full(capacity, -1, np.intp)
         self._connected_by = np.full(capacity, -1, np.intp)
+        self._unconnected = 0
         self._changed = True
         self._tick = 0
         self._handed: list[_Leg] = []
         self._latched: list[Latched] = []
         self._sends_to: list[tuple[_Leg, memoryview]] = []
         self._second_sends: list[tuple[_Leg, memoryview]] = []
-        # Of the running tick.
-        self._taken = 0
         self._rtcp_buffer = bytearray(_RTCP_ROW)
         self._capacity = capacity
         self._packet_rows = self.rows_for(capacity)
-        self._packets = packets or PacketRows(self._packet_rows)
-        self._lengths = np.zeros(self._packet_rows, np.int64)
-        self._descriptors = np.zeros(self._packet_rows, np.intp)
-        self._errors = np.zeros(self._packet_rows, np.int64)
-        self._ready = Ready(capacity)
+        self._packets = packets
+        self._allocate()
         # What is sent: where it lies; descriptor, beginning and octets of each packet.
         self._octets = np.zeros(0, np.uint8)
         self._planned = np.zeros((3, 0), np.intp)
+
+    def _allocate(self) -> None:
+        self._errors = np.zeros(self._packet_rows, np.int64)
+        self._events = _calls.epoll_events(self._capacity)
+        self._found = np.zeros(self._capacity, np.intp)
 
     @staticmethod
     def rows_for(capacity: int) -> int:
@@ -162,21 +173,16 @@ class OwnSockets:
     # --- legs ---------------------------------------------------------------------------------
 
     def grow(self, capacity: int) -> None:
-        """Make place for so many rows."""
+        """Make place for so many rows; the packets' rows have grown before."""
         self._packet_rows = self.rows_for(capacity)
-        if len(self._packets) < self._packet_rows:
-            self._packets.allocate(self._packet_rows)
-        self._lengths = np.zeros(self._packet_rows, np.int64)
-        self._descriptors = np.zeros(self._packet_rows, np.intp)
-        self._errors = np.zeros(self._packet_rows, np.int64)
-        self._ready = Ready(capacity)
         self._legs.extend([None] * (capacity - self._capacity))
-        for name in ("_last_heard", "_last_packet", "_may_release", "_reachable", "_connected_by"):
+        for name, fill in _BY_ROW:
             old = getattr(self, name)
-            new = np.full(capacity, -1 if name == "_connected_by" else 0, old.dtype)
+            new = np.full(capacity, fill, old.dtype)
             new[: len(old)] = old
             setattr(self, name, new)
         self._capacity = capacity
+        self._allocate()
         self._changed = True
 
     def open(self, row: int, media: LegMedia, fds: list[int], known: Source | None = None) -> None:
@@ -207,18 +213,17 @@ class OwnSockets:
             leg.rtcp_named = media.remote_rtcp
             leg.events = media.dtmf_payload_type
             peer = peer_of(rtp)
-            if peer or known:
-                leg.dropped = dropped_by(rtp) or 0  # the process before has counted them
+            descriptor = rtp.fileno()
+            if len(self._row_of) <= descriptor:
+                self._row_of = np.resize(self._row_of, 2 * descriptor + 64)
+                self._dropped = np.resize(self._dropped, 2 * descriptor + 64)
+            # What a process before had it drop, that one has counted.
+            self._dropped[descriptor] = (dropped_by(rtp) or 0) if peer or known else 0
             leg.connected = peer is not None
             if peer is not None:
                 self._handed.append(leg)
             leg.latch.known = peer or known
-            descriptor = rtp.fileno()
-            if len(self._row_of) <= descriptor:
-                self._row_of = np.resize(self._row_of, 2 * descriptor + 64)
-            (self._connected if leg.connected else self._judged).register(
-                descriptor, select.EPOLLIN
-            )
+            self._listen(leg)
             self._rtcp.register(rtcp.fileno(), select.EPOLLIN)
         except OSError:
             rtp.close()
@@ -232,9 +237,22 @@ class OwnSockets:
         leg.fixed = leg.connected and bool(rtp.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
         return leg
 
+    def _listen(self, leg: _Leg) -> None:
+        """Let a leg be read, as it is connected or not."""
+        epoll = self._connected if leg.connected else self._judged
+        epoll.register(leg.rtp.fileno(), select.EPOLLIN)
+        self._unconnected += not leg.connected
+
+    def _ignore(self, leg: _Leg) -> None:
+        """Let it be read no more; before `connected` changes."""
+        epoll = self._connected if leg.connected else self._judged
+        epoll.unregister(leg.rtp.fileno())
+        self._unconnected -= not leg.connected
+
     def _sends(self, row: int) -> None:
         """Take note of what a leg is sent from."""
         leg = self._legs[row]
+        self._sent_by[row] = leg.rtp.fileno() if leg is not None else -1
         self._connected_by[row] = leg.rtp.fileno() if leg is not None and leg.connected else -1
         self._may_release[row] = leg is not None and leg.connected and not leg.fixed
         self._reachable[row] = leg is not None and (leg.connected or leg.latch.target is not None)
@@ -304,7 +322,7 @@ class OwnSockets:
         descriptor = leg.rtp.fileno()
         del self._by_descriptor[descriptor]
         del self._by_descriptor[leg.rtcp.fileno()]
-        (self._connected if leg.connected else self._judged).unregister(descriptor)
+        self._ignore(leg)
         self._rtcp.unregister(leg.rtcp.fileno())
         leg.rtp.close()
         leg.rtcp.close()
@@ -316,53 +334,56 @@ class OwnSockets:
         return leg
 
     def _count_drops(self, leg: _Leg) -> None:
-        dropped = dropped_by(leg.rtp)
+        dropped, descriptor = dropped_by(leg.rtp), leg.rtp.fileno()
         if dropped is None:
             self._counters.read_errors += 1
         else:
-            self._counters.rxq_overflow += (dropped - leg.dropped) & 0xFFFF_FFFF
-            leg.dropped = dropped
+            self._counters.rxq_overflow += (dropped - int(self._dropped[descriptor])) & 0xFFFF_FFFF
+            self._dropped[descriptor] = dropped
 
     # --- receiving ----------------------------------------------------------------------------
 
-    def receive(self, tick: int) -> Arrivals:
-        """Return the packets that came, bounded per leg and tick."""
+    def receive(self, tick: int) -> None:
+        """Put the packets that came in their rows, bounded per leg and tick."""
         self._tick = tick
-        self._taken = 0
-        self._receive_judged()
-        self._receive_handed()
-        for turn in range(READS_PER_TICK):
-            room = min(self._packet_rows - self._taken, self._capacity)
-            ready = self._expected(room) if turn == 0 else _NOBODY
-            if not len(ready):
-                ready = self._ready.of(self._connected.fileno(), room)
-            if not len(ready):
-                break
-            self._read_all(ready)
-            self._counters.reads_bounded += turn == READS_PER_TICK - 1
-        return self._arrivals(tick)
-
-    def _expected(self, most: int) -> npt.NDArray[np.intp]:
-        """Return whose packets are to be expected, intp, descriptors: those of the tick before.
-
-        To ask the kernel who has something takes half as long as to read that, and in vain a fifth.
-        """
-        heard = (self._last_heard == self._tick - 1) & (self._connected_by >= 0)
-        expected: npt.NDArray[np.intp] = self._connected_by[heard][: max(0, most)]
-        return expected
-
-    def _read_all(self, ready: npt.NDArray[np.intp]) -> None:
-        """Read one packet of each of some sockets: intp, their descriptors."""
-        taken, failed = _calls.receive(
-            ready,
-            self._packets.octets,
-            self._taken,
-            self._lengths,
-            self._descriptors,
+        if not self._by_descriptor:
+            return
+        if self._unconnected:
+            self._receive_judged()
+        if self._handed:
+            self._receive_handed()
+        packets = self._packets
+        packets.taken, failed, bounded = _calls.receive(
+            tick,
+            READS_PER_TICK,
+            self._connected.fileno(),
+            self._events,
+            self._connected_by,
+            self._row_of,
+            self._last_heard,
+            self._last_by,
+            self._last_packet,
+            packets.taken,
+            self._packet_rows,
+            packets.octets,
+            packets.lengths,
+            packets.rows,
             self._errors,
         )
-        self._taken += taken
+        self._counters.reads_bounded += bounded
         self._count_errors(failed, "read_errors")
+        packets.timings = _calls.stamps(
+            tick,
+            TIMED_SHARE,
+            SIOCGSTAMPNS,
+            self._connected_by,
+            self._last_heard,
+            self._last_by,
+            self._last_packet,
+            packets.timings,
+            packets.timed,
+            packets.times,
+        )
 
     def _count_errors(self, failed: int, ours: str) -> None:
         for number in self._errors[:failed].tolist():
@@ -374,39 +395,14 @@ class OwnSockets:
         name = "peer_refused" if number in PEER_ERRORS else ours
         setattr(self._counters, name, getattr(self._counters, name) + 1)
 
-    def _arrivals(self, tick: int) -> Arrivals:
-        rows = self._row_of[self._descriptors[: self._taken]]
-        self._last_heard[rows] = tick
-        self._last_packet[rows] = np.arange(len(rows))
-        timed, times = self._times(tick)
-        return Arrivals(
-            octets=self._packets.octets,
-            lengths=self._lengths[: self._taken].copy(),
-            rows=rows,
-            timed=timed,
-            times=times,
-        )
-
-    def _times(self, tick: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-        """Return the last packets of some connected legs, and when they arrived [s]."""
-        turn = slice(tick % TIMED_SHARE, None, TIMED_SHARE)
-        heard = (self._last_heard[turn] == tick) & (self._connected_by[turn] >= 0)
-        rows = heard.nonzero()[0] * TIMED_SHARE + turn.start
-        if self._aside:  # the last packet may be of the other socket
-            rows = rows[~np.isin(rows, list(self._aside))]
-        times = np.empty(len(rows), np.float64)
-        _calls.stamps(self._connected_by[rows], SIOCGSTAMPNS, times)
-        known = times >= 0  # else no packet of it was stamped yet
-        return self._last_packet[rows[known]], times[known]
-
     def _receive_judged(self) -> None:
         """Read legs that are not connected, and connect those whose source is found."""
         for descriptor, _ in self._judged.poll(0, max(1, self._capacity)):
             leg = self._by_descriptor[descriptor]
             for _ in range(READS_PER_TICK):
-                if self._taken >= self._packet_rows:
+                if self._packets.taken >= self._packet_rows:
                     return
-                view = self._packets.views[self._taken]
+                view = self._packets.views[self._packets.taken]
                 try:
                     length, source = leg.rtp.recvfrom_into(view)
                 except BlockingIOError:
@@ -429,10 +425,9 @@ class OwnSockets:
         except OSError as error:
             self._count_error(error, "read_errors")
             return
-        descriptor = leg.rtp.fileno()
-        self._judged.unregister(descriptor)
-        self._connected.register(descriptor, select.EPOLLIN)
+        self._ignore(leg)
         leg.connected = True
+        self._listen(leg)
         self._sends(leg.row)
         self._latched.append(Latched(leg.row, own_sdp))
 
@@ -466,13 +461,15 @@ class OwnSockets:
         sound = [at for at, packet in enumerate(queued) if not _is_event(packet, leg.events)]
         late = frozenset(sound[:-BACKLOG_KEPT])
         kept = [packet for at, packet in enumerate(queued) if at not in late]
-        room = min(READS_PER_TICK, self._packet_rows - self._taken)
+        packets = self._packets
+        room = min(READS_PER_TICK, self._packet_rows - packets.taken)
         for packet in kept[-room:]:
-            length = len(packet)
-            self._packets.views[self._taken][:length] = packet
-            self._lengths[self._taken] = length
-            self._descriptors[self._taken] = leg.rtp.fileno()
-            self._taken += 1
+            packets.views[packets.taken][: len(packet)] = packet
+            packets.lengths[packets.taken] = len(packet)
+            packets.rows[packets.taken] = leg.row
+            packets.taken += 1
+            self._last_heard[leg.row] = self._tick
+        self._last_by[leg.row] = -1  # what was read last need not be what was kept last
         for _ in range(len(queued) - min(len(kept), room)):
             self._leg_counters.add_one("late", leg.row)
 
@@ -495,19 +492,22 @@ class OwnSockets:
         except OSError:
             self._counters.read_errors += 1
             return
-        descriptor = leg.rtp.fileno()
-        self._connected.unregister(descriptor)
-        self._judged.register(descriptor, select.EPOLLIN)
+        self._ignore(leg)
         leg.connected = False
+        self._listen(leg)
         self._sends(leg.row)
 
     def watch(self, tick: int) -> None:
         """Disconnect legs that have been quiet for two seconds; count what buffers dropped."""
-        for leg in self._legs[tick % DROPS_SHARE :: DROPS_SHARE]:
-            if leg:
-                self._count_drops(leg)
-        quiet = self._may_release & (tick - self._last_heard > QUIET_TICKS)
-        for row in quiet.nonzero()[0].tolist():
+        if not self._by_descriptor:
+            return
+        dropped, failed = _calls.drops(
+            tick % DROPS_SHARE, DROPS_SHARE, self._sent_by, self._dropped
+        )
+        self._counters.rxq_overflow += dropped
+        self._counters.read_errors += failed
+        quiet = _calls.quiet(tick - QUIET_TICKS, self._may_release, self._last_heard, self._found)
+        for row in self._found[:quiet].tolist():
             self._release(self._leg(row))
 
     def take_latched(self) -> list[Latched]:
@@ -557,8 +557,9 @@ class OwnSockets:
     def send(self) -> None:
         """Send the planned packets."""
         descriptors, starts, sizes = self._planned
-        failed = _calls.send(descriptors, self._octets, starts, sizes, self._errors)
-        self._count_errors(failed, "send_errors")
+        if len(descriptors):
+            failed = _calls.send(descriptors, self._octets, starts, sizes, self._errors)
+            self._count_errors(failed, "send_errors")
         self._send_unconnected(self._sends_to)
 
     def send_second_halves(self) -> None:
@@ -580,6 +581,8 @@ class OwnSockets:
     def receive_rtcp(self) -> list[RtcpPacket]:
         """Return RTCP packets of the hosts that the legs' media comes from."""
         packets: list[RtcpPacket] = []
+        if not self._by_descriptor:
+            return packets
         buffer = self._rtcp_buffer
         for descriptor, _ in self._rtcp.poll(0, RTCP_PER_TICK):
             leg = self._by_descriptor[descriptor]

@@ -1,12 +1,12 @@
 """The other transport: a handful of UDP ports carry all legs whose media comes from where SDP says.
 
 A packet's leg is found by where it came from. Address and port of the source are a number of 48
-bits, the port of ours that it came to stands above them, and `np.searchsorted` looks the numbers of
-all packets up in those of all legs at once; `recvmmsg` and `sendmmsg` move everything that one port
-has in one call. So nothing here loops over legs, only over ports::
+bits, the port of ours that it came to stands above them, and a table has the legs by these numbers
+(`_pairs`); `recvmmsg` and `sendmmsg` move everything that one port has in one call, in a loop over
+ports that is compiled (`_port_calls`)::
 
     port 0 ─ recvmmsg ─┐                        key = port | source address | source port
-    port 1 ─ recvmmsg ─┼─► rows of packets ──►  searchsorted(keys of legs) ──► row of each
+    port 1 ─ recvmmsg ─┼─► rows of packets ──►  table of the legs' keys ──► row of each
     ...                │                        no such key: a stranger, dropped and counted
     port 7 ─ recvmmsg ─┘
 
@@ -23,20 +23,21 @@ port above that of RTP (RFC 3550 section 11).
 
 import errno
 import os
+import select
 import socket
-import struct
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._libc import Messages, receive_many, send_many
+from bridge.media import _port_calls
+from bridge.media._libc import Messages, send_many
 from bridge.media._packet_rows import PacketRows
+from bridge.media._pairs import PairTable
 from bridge.media._sockets import (
     PEER_ERRORS,
     SO_TIMESTAMPNS,
-    TIMESPEC,
     adopt_udp,
     arrived_at,
     dropped_by,
@@ -45,7 +46,6 @@ from bridge.media.counters import Counters
 from bridge.media.latching import Source, source_key
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
-from bridge.media.rtp import Arrivals
 from bridge.media.seating import Seating
 from bridge.media.transport import Latched, RtcpPacket
 
@@ -67,15 +67,7 @@ RTCP_PER_TICK: Final = 64
 TICKS_BETWEEN_COUNTS: Final = 50
 """A second between two looks at what receive buffers dropped."""
 
-_PORT_SHIFT: Final = 48
-_CONTROL: Final = 64  # octets of ancillary data: a header and a time, aligned
-_CMSG: Final = struct.Struct("@Nii")
 _RTCP_ROW: Final = 1500
-_TRUNCATED_KINDS: Final = (socket.SOL_SOCKET, SO_TIMESTAMPNS)
-
-
-_Times = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]
-_UNTIMED: Final[_Times] = (np.empty(0, np.intp), np.empty(0, np.float64))
 
 
 @dataclass(slots=True)
@@ -93,7 +85,7 @@ class SharedPorts:
     Args:
         capacity: rows to begin with.
         counters: of the process.
-        packets: rows for what comes in; other transports fill those before `first` of `receive`.
+        packets: rows for what comes in, behind what other transports have put there.
     """
 
     def __init__(self, capacity: int, counters: Counters, packets: PacketRows) -> None:
@@ -107,20 +99,30 @@ class SharedPorts:
         self._aside = np.zeros(capacity, np.bool_)
         self._rtcp_named: dict[int, Source] = {}
         self._rtcp_rows: dict[tuple[int, Source], int] = {}
-        self._keys = np.zeros(1, np.int64)
-        self._key_rows = np.full(1, -1, np.intp)
+        self._pairs = PairTable()
+        # By port: its socket, and what may be taken of it in a tick.
+        self._descriptors = np.zeros(0, np.int64)
+        self._limits = np.zeros(0, np.int64)
+        self._errors = np.zeros(0, np.int64)
         self._legs_on = [0] * MOST_PORTS
         self._sending: list[tuple[_Port, int, int]] = []
         self._sending_halves: list[tuple[_Port, int, int]] = []
         self._latched: list[Latched] = []
         self._rtcp_buffer = bytearray(_RTCP_ROW)
+        # To ask all RTCP sockets in one call; by descriptor, their port.
+        self._rtcp_ready = select.poll()
+        self._rtcp_ports: dict[int, int] = {}
         self.changed = False
         self._allocate(capacity)
 
     def _allocate(self, capacity: int) -> None:
         self._capacity = capacity
-        self._incoming = Messages(len(self._packets), _CONTROL)
-        self._incoming.place(self._packets.octets, self._packets.octets.shape[1])
+        octets = self._packets.octets
+        self._incoming = Messages(len(octets))
+        self._incoming.place(octets, octets.shape[1])
+        self._timed_incoming = Messages(len(octets), _port_calls.CONTROL)
+        self._timed_incoming.place(octets, octets.shape[1])
+        self._fresh = np.zeros(capacity, np.intp)
         self._outgoing = Messages(capacity)
         self._halves = Messages(capacity)
 
@@ -157,6 +159,13 @@ class SharedPorts:
             self._ports.append(None)
         # What another process let drop, it has counted.
         self._ports[index] = _Port(rtp, rtcp, dropped_by(rtp) or 0)
+        self._rtcp_ready.register(rtcp.fileno(), select.POLLIN)
+        self._rtcp_ports[rtcp.fileno()] = index
+        self._descriptors = np.array(
+            [port.rtp.fileno() if port else -1 for port in self._ports], np.int64
+        )
+        self._errors = np.zeros(len(self._ports), np.int64)
+        self._settle()
 
     def _port(self, index: int) -> _Port | None:
         return self._ports[index] if 0 <= index < len(self._ports) else None
@@ -245,102 +254,60 @@ class SharedPorts:
             del self._rtcp_rows[key[0], named]
 
     def _settle(self) -> None:
-        """Sort the keys of the legs, so that packets can be looked up among them."""
-        rows = ((self._port_of >= 0) & (self._remote > 0)).nonzero()[0]
-        keys = self._port_of[rows] << _PORT_SHIFT | self._remote[rows]
-        order = np.argsort(keys, kind="stable")
-        keys, rows = keys[order], rows[order]
-        first = np.ones(len(keys), np.bool_)
-        first[1:] = keys[1:] != keys[:-1]
-        # A last key that no packet has, so that a search never ends behind the array.
-        self._keys = np.append(keys[first], np.iinfo(np.int64).max)
-        self._key_rows = np.append(rows[first], -1)
-        self._counters.shared_pairs_doubled = len(keys) - int(first.sum())
+        """Note whose packets come from where, and how many may come."""
+        self._counters.shared_pairs_doubled = self._pairs.fill(self._port_of, self._remote)
+        legs_on = np.array(self._legs_on[: len(self._ports)], np.int64)
+        # One without legs is emptied too: what the last leg's far end still sends must not wait
+        # there for the next leg.
+        self._limits = PACKETS_A_LEG * legs_on + PACKETS_MORE
         self.changed = True
 
     # --- receiving ----------------------------------------------------------------------------
 
-    def receive(self, tick: int, first: int) -> Arrivals:
-        """Return the packets that came, bounded per port and tick.
+    def receive(self, tick: int) -> None:
+        """Put the packets that came in their rows, bounded per port and tick.
 
-        Args:
-            tick: its number.
-            first: the row to begin at.
-
-        Returns:
-            Packets in the rows from `first` on.
+        What ICMP says of a peer is not told to sockets like these.
         """
         if not self._ports:
-            return Arrivals(
-                octets=self._packets.octets,
-                lengths=np.empty(0, np.int64),
-                rows=np.empty(0, np.intp),
-                timed=np.empty(0, np.intp),
-                times=np.empty(0, np.float64),
-            )
-        at = first
-        taken: list[npt.NDArray[np.int64]] = []
-        timed = _UNTIMED
-        for index, port in enumerate(self._ports):
-            if port is None:
-                continue
-            # One without legs is emptied too: what the last leg's far end still sends must not
-            # wait there for the next leg.
-            room = min(PACKETS_A_LEG * self._legs_on[index] + PACKETS_MORE, len(self._packets) - at)
-            wanted = (tick + index) % len(self._ports) == 0
-            if wanted:
-                self._incoming.listen_for_control(at, room, wanted=True)
-            count = self._receive_port(port, at, room)
-            if wanted:
-                timed = self._times(at, count)
-                self._incoming.listen_for_control(at, room, wanted=False)
-            taken.append(self._incoming.keys(at, count) | index << _PORT_SHIFT)
-            at += count
-        keys = np.concatenate(taken) if taken else np.empty(0, np.int64)
-        return self._dispatch(keys, first, timed)
-
-    def _receive_port(self, port: _Port, at: int, room: int) -> int:
-        """Take a port's packets; what ICMP says of a peer is not told to sockets like these."""
-        try:
-            count = receive_many(port.rtp.fileno(), self._incoming, at, room)
-        except OSError as error:
-            self._count_error(error, "read_errors")
-            return 0
-        self._counters.reads_bounded += count == room > 0
-        return count
-
-    def _dispatch(self, keys: npt.NDArray[np.int64], first: int, timed: _Times) -> Arrivals:
-        """Find each packet's leg; strangers' packets are left out."""
-        places = np.searchsorted(self._keys, keys)
-        known = self._keys[places] == keys
-        rows = self._key_rows[places]
-        lengths = self._incoming.headers["length"][first : first + len(keys)].astype(np.int64)
-        at, times = timed[0] - first, timed[1]
-        octets = self._packets.octets
-        if not known.all():
-            self._counters.shared_strangers += len(keys) - int(known.sum())
-            kept = known.nonzero()[0]
-            octets[first : first + len(kept)] = octets[first + kept]
-            rows, lengths = rows[kept], lengths[kept]
-            moved_to = np.cumsum(known) - 1
-            times, at = times[known[at]], moved_to[at[known[at]]]
-        fresh = rows[~self._heard[rows]]
-        if len(fresh):
-            self._heard[fresh] = True
-            self._latched += [Latched(row, own_sdp=True) for row in np.unique(fresh).tolist()]
-        return Arrivals(octets=octets, lengths=lengths, rows=rows, timed=at, times=times)
-
-    def _times(self, start: int, count: int) -> _Times:
-        """Return the rows of packets that the kernel timed, and when they arrived [s]."""
-        control = self._incoming.control[start : start + count]
-        filled = self._incoming.headers["control_length"][start : start + count]
-        begin = socket.CMSG_LEN(0)
-        whole = (filled >= socket.CMSG_LEN(TIMESPEC.size)).nonzero()[0]
-        # struct cmsghdr: length, level, kind; then struct timespec.
-        kinds = control[whole, 8:begin].copy().view(np.int32).reshape(-1, 2)
-        whole = whole[(kinds == _TRUNCATED_KINDS).all(axis=1)]
-        stamps = control[whole, begin : begin + TIMESPEC.size].copy().view(np.int64).reshape(-1, 2)
-        return start + whole, stamps[:, 0] + stamps[:, 1] * 1e-9
+            return
+        packets, pairs, plain, timed = (
+            self._packets,
+            self._pairs,
+            self._incoming,
+            self._timed_incoming,
+        )
+        packets.taken, packets.timings, strangers, fresh, failed, bounded = _port_calls.receive(
+            self._descriptors,
+            self._limits,
+            -tick % len(self._ports),
+            plain.words,
+            plain.name_octets,
+            timed.words,
+            timed.name_octets,
+            timed.control,
+            pairs.keys,
+            pairs.rows,
+            pairs.multiplier,
+            pairs.shift,
+            self._heard,
+            packets.taken,
+            packets.octets,
+            packets.lengths,
+            packets.rows,
+            packets.timings,
+            packets.timed,
+            packets.times,
+            self._fresh,
+            self._errors,
+        )
+        self._counters.shared_strangers += strangers
+        self._counters.reads_bounded += bounded
+        if fresh:
+            rows = sorted(self._fresh[:fresh].tolist())
+            self._latched += [Latched(row, own_sdp=True) for row in rows]
+        for number in self._errors[:failed].tolist():
+            self._count_error(number, "read_errors")
 
     def take_latched(self) -> list[Latched]:
         """Return whose first packet came since the last call."""
@@ -361,9 +328,10 @@ class SharedPorts:
                 self._counters.rxq_overflow += (dropped - port.dropped) & 0xFFFF_FFFF
                 port.dropped = dropped
 
-    def _count_error(self, error: OSError, ours: str) -> None:
+    def _count_error(self, error: OSError | int, ours: str) -> None:
         """Count a socket's error as the peer's if ICMP brought it, else under the given name."""
-        name = "peer_refused" if error.errno in PEER_ERRORS else ours
+        number = error if isinstance(error, int) else error.errno
+        name = "peer_refused" if number in PEER_ERRORS else ours
         setattr(self._counters, name, getattr(self._counters, name) + 1)
 
     # --- sending ------------------------------------------------------------------------------
@@ -449,8 +417,12 @@ class SharedPorts:
     def receive_rtcp(self) -> list[RtcpPacket]:
         """Return RTCP packets of legs."""
         packets: list[RtcpPacket] = []
+        if not self._ports:
+            return packets
         buffer, left = self._rtcp_buffer, RTCP_PER_TICK
-        for index, port in enumerate(self._ports):
+        for descriptor, _ in self._rtcp_ready.poll(0):
+            index = self._rtcp_ports[descriptor]
+            port = self._port(index)
             while port is not None and left:
                 left -= 1
                 try:

@@ -148,18 +148,10 @@ class Transports:
 
     def receive(self, tick: int) -> Arrivals:
         """Return the packets that came, bounded per leg or port and tick."""
-        own = self._own.receive(tick)
-        first = len(own.rows)
-        shared = self._shared.receive(tick, first)
-        if not len(shared.rows):
-            return own
-        return Arrivals(
-            octets=self._packets.octets,
-            lengths=np.concatenate((own.lengths, shared.lengths)),
-            rows=np.concatenate((own.rows, shared.rows)),
-            timed=np.concatenate((own.timed, first + shared.timed)),
-            times=np.concatenate((own.times, shared.times)),
-        )
+        self._packets.clear()
+        self._own.receive(tick)
+        self._shared.receive(tick)
+        return self._packets.arrivals()
 
     def plan(self, seating: Seating, outgoing: Outgoing) -> None:
         """Learn which packets go to which legs, until the next plan."""

@@ -1,6 +1,7 @@
 """Socket calls in compiled loops: every packet at its place, whatever happens to the others."""
 
 import errno
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -41,18 +42,56 @@ def of(sockets: list[socket.socket]) -> npt.NDArray[np.intp]:
 
 
 class Read:
-    """What a read of some sockets gave, from row 3 on."""
+    """What a read of some sockets gave, from row 3 on; each is of the leg of its place."""
 
     def __init__(self, sockets: list[socket.socket] | npt.NDArray[np.intp]) -> None:
         descriptors = of(sockets) if isinstance(sockets, list) else sockets
+        self.descriptors = descriptors
         rows = np.zeros((COUNT + 3, SIZE), np.uint8)
         lengths, came_by, errors = np.zeros((3, COUNT + 3), np.int64)
-        taken, failed = _calls.receive(descriptors, rows, 3, lengths, came_by, errors)
-        self.packets = rows[3 : 3 + taken]
-        self.lengths = lengths[3 : 3 + taken].tolist()
-        self.came_by = came_by[3 : 3 + taken].tolist()
+        self.heard, self.by, self.packet = (np.full(len(descriptors), 8) for _ in range(3))
+        end, failed, _ = _calls.receive(
+            9,
+            16,
+            -1,  # no epoll: only who is expected is read
+            _calls.epoll_events(COUNT),
+            descriptors,
+            np.zeros(0, np.intp),
+            self.heard,
+            self.by,
+            self.packet,
+            3,
+            COUNT + 3,
+            rows,
+            lengths,
+            came_by,
+            errors,
+        )
+        self.packets = rows[3:end]
+        self.lengths = lengths[3:end].tolist()
+        self.rows = came_by[3:end].tolist()
         self.errors = errors[:failed].tolist()
         assert not rows[:3].any()
+        assert self.heard[self.rows].tolist() == [9] * len(self.rows)
+        assert self.by[self.rows].tolist() == descriptors[self.rows].tolist()
+        assert self.packet[self.rows].tolist() == list(range(3, end))
+
+    def stamps(self) -> tuple[list[int], list[float]]:
+        """Ask when those packets came; return rows of packets and times."""
+        timed, times = np.zeros(COUNT, np.intp), np.zeros(COUNT)
+        end = _calls.stamps(
+            9,
+            1,
+            SIOCGSTAMPNS,
+            self.descriptors,
+            self.heard,
+            self.by,
+            self.packet,
+            0,
+            timed,
+            times,
+        )
+        return timed[:end].tolist(), times[:end].tolist()
 
 
 def sent(sockets: list[socket.socket], packets: npt.NDArray[np.uint8]) -> list[int]:
@@ -76,7 +115,7 @@ def test_packets_go_through_many_times_over(pairs: Pairs) -> None:
         read = Read([theirs for _, theirs in chosen])
         assert read.lengths == [SIZE] * count
         assert (read.packets == said).all()
-        assert read.came_by == of([theirs for _, theirs in chosen]).tolist()
+        assert read.rows == list(range(count))
 
 
 def test_who_has_nothing_leaves_no_row(pairs: Pairs) -> None:
@@ -86,7 +125,7 @@ def test_who_has_nothing_leaves_no_row(pairs: Pairs) -> None:
     pairs[5][0].send(bytes([7]) * 2 * SIZE)
     read = Read([theirs for _, theirs in pairs])
     assert read.lengths == [3, 0, SIZE]
-    assert read.came_by == [pairs[k][1].fileno() for k in (1, 4, 5)]
+    assert read.rows == [1, 4, 5]
     assert read.packets[0, :3].tobytes() == b"abc"
     assert (read.packets[2] == 7).all()
     assert read.errors == []
@@ -111,15 +150,57 @@ def test_packets_are_timed_by_the_kernel(pairs: Pairs) -> None:
     """By the wall clock, when they arrived; not known before the first."""
     ours, theirs = pairs[0]
     ask_for_stamps(theirs)
-    times = np.zeros(2, np.float64)
-    descriptors = of([theirs, pairs[1][1]])
-    _calls.stamps(descriptors, SIOCGSTAMPNS, times)
-    assert times.tolist() == [-1, -1]
     before = time.time()
     ours.send(b"now")
     after = time.time()
+    pairs[1][0].send(b"not timed before it is asked for the first time")
     time.sleep(0.05)
-    assert Read([theirs]).lengths == [3]
-    _calls.stamps(descriptors, SIOCGSTAMPNS, times)
-    assert before - 0.002 <= times[0] <= after + 0.002
-    assert times[1] == -1
+    read = Read([pairs[2][1], theirs])
+    assert read.lengths == [3]
+    timed, (arrived,) = read.stamps()
+    assert timed == [3]
+    assert before - 0.002 <= arrived <= after + 0.002
+
+
+def test_who_has_more_is_asked_again_as_often_as_allowed(pairs: Pairs) -> None:
+    """An epoll says who has something; one packet of each a turn, and no more turns than that."""
+    theirs = [pairs[k][1] for k in range(3)]
+    row_of = np.zeros(max(sock.fileno() for sock in theirs) + 1, np.intp)
+    with select.epoll() as epoll:
+        for row, sock in enumerate(theirs):
+            epoll.register(sock.fileno(), select.EPOLLIN)
+            row_of[sock.fileno()] = row
+        for k, count in enumerate((5, 0, 2)):
+            for number in range(count):
+                pairs[k][0].send(bytes([number]))
+        packets = np.zeros((COUNT, SIZE), np.uint8)
+        lengths, rows, errors = np.zeros((3, COUNT), np.int64)
+        heard, by, packet = np.zeros((3, 3), np.int64)
+
+        def read(turns: int, most: int) -> tuple[list[tuple[int, int]], bool]:
+            end, failed, bounded = _calls.receive(
+                9,
+                turns,
+                epoll.fileno(),
+                _calls.epoll_events(3),
+                np.full(3, -1, np.intp),
+                row_of,
+                heard,
+                by,
+                packet,
+                0,
+                most,
+                packets,
+                lengths,
+                rows,
+                errors,
+            )
+            assert failed == 0
+            return [(int(rows[k]), int(packets[k, 0])) for k in range(end)], bool(bounded)
+
+        got, bounded = read(3, COUNT)
+        assert sorted(got) == [(0, 0), (0, 1), (0, 2), (2, 0), (2, 1)]
+        assert bounded
+        assert read(3, 1) == ([(0, 3)], False)
+        assert read(3, COUNT) == ([(0, 4)], False)
+        assert read(3, COUNT) == ([], False)

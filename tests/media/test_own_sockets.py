@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from bridge.media._packet_rows import PacketRows
 from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
@@ -16,7 +17,7 @@ from bridge.media.messages import LegMedia
 from bridge.media.outgoing import PACKET, Outgoing
 from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, TIMED_SHARE, OwnSockets
 from bridge.media.ports import MediaPair, open_beside, open_pair, open_shared
-from bridge.media.rtp import PACKET_ROW
+from bridge.media.rtp import PACKET_ROW, Arrivals
 from bridge.media.seating import seat
 from tests.media.engine import Rtp, still
 
@@ -55,7 +56,8 @@ class Line:
     def __init__(self) -> None:
         self.counters = Counters()
         self.leg_counters = LegCounters(4)
-        self.sockets = OwnSockets(4, self.counters, self.leg_counters)
+        self.packets = PacketRows(OwnSockets.rows_for(4))
+        self.sockets = OwnSockets(4, self.counters, self.leg_counters, self.packets)
         self.legs = Legs(4)
         self.pairs: dict[int, MediaPair] = {}
         self.phones: list[Phone] = []
@@ -75,10 +77,16 @@ class Line:
         self.pairs[row] = pair
         return pair.port
 
+    def arrivals(self) -> Arrivals:
+        """Return what came in a tick."""
+        self.tick += 1
+        self.packets.clear()
+        self.sockets.receive(self.tick)
+        return self.packets.arrivals()
+
     def receive(self) -> list[tuple[int, int]]:
         """Return row and sequence number of what came in a tick."""
-        self.tick += 1
-        arrived = self.sockets.receive(self.tick)
+        arrived = self.arrivals()
         self.sockets.watch(self.tick)
         octets = arrived.octets[: len(arrived.rows)]
         numbers = octets[:, 2].astype(int) << 8 | octets[:, 3]
@@ -253,8 +261,7 @@ def test_a_datagram_longer_than_a_row_is_marked_as_cut(line: Line) -> None:
     phone = line.phone()
     port = line.open(0, phone.address)
     phone.send(port, size=1200)
-    line.tick += 1
-    arrived = line.sockets.receive(line.tick)
+    arrived = line.arrivals()
     assert arrived.lengths.tolist() == [PACKET_ROW]
 
 
@@ -322,6 +329,28 @@ def test_no_icmp_message_narrows_the_way_of_a_legs_packets(line: Line) -> None:
             assert sock.getsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER) == IP_PMTUDISC_PROBE
 
 
+def test_a_leg_heard_by_two_sockets_is_timed_by_the_one_it_is_sent_from(line: Line) -> None:
+    """The kernel is asked of the socket that the last packet came by; of the other it is not."""
+    near, far = line.phone(), line.phone()
+    port = line.open(0, near.address)
+    second = open_pair(HOST, 30_000, 39_999)
+    fds = [os.dup(second.rtp.fileno()), os.dup(second.rtcp.fileno())]
+    media = LegMedia(codec="PCMU", payload_type=0, remote_rtp=far.address)
+    line.sockets.open_aside(0, media, fds)
+    for phone, at in ((near, port), (far, second.port)):
+        phone.send(at)
+        assert len(line.receive()) == 1
+    for phone, at, timed in ((near, port, [0]), (far, second.port, [])):
+        while line.tick % TIMED_SHARE != TIMED_SHARE - 1:
+            line.receive()
+        phone.send(at)
+        arrived = line.arrivals()
+        assert arrived.rows.tolist() == [0]
+        assert arrived.timed.tolist() == timed
+    line.sockets.close_aside(0)
+    second.close()
+
+
 def test_descriptors_that_are_no_udp_sockets_are_refused_and_closed(line: Line) -> None:
     """A pipe or a TCP socket in their place raises, and nothing stays open."""
     read, write = os.pipe()
@@ -361,8 +390,7 @@ def test_arrival_is_timed_by_the_kernel(line: Line) -> None:
     times = []
     for _ in range(2 * TIMED_SHARE):
         phone.send(port)
-        line.tick += 1
-        times += line.sockets.receive(line.tick).times.tolist()
+        times += line.arrivals().times.tolist()
     assert len(times) == 2
     assert abs(times[0] - time.time()) < 60
 

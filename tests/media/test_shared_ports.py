@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.media._libc import Messages, receive_many
+from bridge.media._libc import Messages
 from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
@@ -518,26 +518,13 @@ def test_a_leg_needs_a_port_that_is_there(line: Line) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 65535)), max_size=4))
 @settings(max_examples=50)
-def test_addresses_are_read_as_they_were_written(pairs: list[tuple[int, int]]) -> None:
+def test_addresses_are_written_as_the_kernel_reads_them(pairs: list[tuple[int, int]]) -> None:
     """Every address and port, as struct sockaddr_in has them."""
     messages = Messages(4)
     keys = np.array([ip << 16 | port for ip, port in pairs], np.int64)
     messages.address(0, keys)
-    assert messages.keys(0, len(pairs)).tolist() == keys.tolist()
     for index, (ip, port) in enumerate(pairs):
         raw = messages.names[index].tobytes()
         assert raw[:8] == socket.AF_INET.to_bytes(2, "little") + port.to_bytes(
             2, "big"
         ) + ip.to_bytes(4, "big")
-
-
-def test_receiving_reports_what_is_no_socket() -> None:
-    """An error is raised with its number, and nothing is taken."""
-    read, write = os.pipe()
-    try:
-        with pytest.raises(OSError, match=r".+") as told:
-            receive_many(read, Messages(1), 0, 1)
-        assert told.value.errno == errno.ENOTSOCK
-    finally:
-        os.close(read)
-        os.close(write)
