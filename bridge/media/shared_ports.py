@@ -40,6 +40,7 @@ from bridge.media._sockets import (
     SO_TIMESTAMPNS,
     adopt_udp,
     arrived_at,
+    ask_for_stamps,
     dropped_by,
 )
 from bridge.media.counters import Counters
@@ -149,7 +150,7 @@ class SharedPorts:
             raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
         rtp, rtcp = adopt_udp(fds)
         try:
-            rtp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            ask_for_stamps(rtp)
         except OSError:
             rtp.close()
             rtcp.close()
@@ -271,6 +272,8 @@ class SharedPorts:
         """
         if not self._ports:
             return
+        timed_port = -tick % len(self._ports)
+        _tell_times(self._port(timed_port), wanted=True)
         packets, pairs, plain, timed = (
             self._packets,
             self._pairs,
@@ -280,7 +283,7 @@ class SharedPorts:
         packets.taken, packets.timings, strangers, fresh, failed, bounded = _port_calls.receive(
             self._descriptors,
             self._limits,
-            -tick % len(self._ports),
+            timed_port,
             plain.words,
             plain.name_octets,
             timed.words,
@@ -301,6 +304,7 @@ class SharedPorts:
             self._fresh,
             self._errors,
         )
+        _tell_times(self._port(timed_port), wanted=False)
         self._counters.shared_strangers += strangers
         self._counters.reads_bounded += bounded
         if fresh:
@@ -448,3 +452,13 @@ class SharedPorts:
             port.rtcp.sendto(packet, named)
         except OSError as error:
             self._count_error(error, "rtcp_send_errors")
+
+
+def _tell_times(port: _Port | None, *, wanted: bool) -> None:
+    """Have the kernel tell with packets when they came, or not any more.
+
+    It has noted that of all of them. To say it costs a port's reading a twentieth more, also where
+    no room is given for the answer; so it is asked while it is read only.
+    """
+    if port is not None:
+        port.rtp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, wanted)
