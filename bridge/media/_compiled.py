@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["compiled", "inlined", "prefetch"]
+__all__ = ["compiled", "inlined", "inlined_exactly", "prefetch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,23 +33,28 @@ _OPTIONS: Final[dict[str, Any]] = {
     "fastmath": {"reassoc", "nsz", "nnan", "ninf"},
 }
 
+_EXACT: Final[dict[str, Any]] = {"error_model": "numpy"}
+"""Where a NaN stands for what is not known: it must be told from a number."""
 
-def compiled(signature: str) -> Callable[[F], F]:
+
+def compiled(signature: str, *, exact: bool = False) -> Callable[[F], F]:
     """Compile a function when its module is imported.
 
     Args:
         signature: numba's: what it returns, and the type of each argument; `[:, ::1]` is an array
             that is contiguous.
+        exact: NaN may come in or go out.
 
     Returns:
         The decorator.
     """
+    options = _EXACT if exact else _OPTIONS
 
     def decorate(function: F) -> F:
         try:
-            return _compile(signature, function, kept=True)
+            return _compile(signature, function, {**options, "cache": True})
         except RuntimeError:  # there is no folder to keep it in: each start compiles again
-            return _compile(signature, function, kept=False)
+            return _compile(signature, function, options)
 
     return decorate
 
@@ -57,6 +62,11 @@ def compiled(signature: str) -> Callable[[F], F]:
 def inlined(function: F) -> F:
     """Let compiled loops of several modules use a function; nothing else is to call it."""
     return cast("F", numba.njit(**_OPTIONS)(function))
+
+
+def inlined_exactly(function: F) -> F:
+    """Let compiled loops use a function that a NaN may go through."""
+    return cast("F", numba.njit(**_EXACT)(function))
 
 
 @intrinsic
@@ -89,5 +99,5 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - ty
     return types.void(array, index), generate
 
 
-def _compile(signature: str, function: F, *, kept: bool) -> F:
-    return cast("F", numba.njit(signature, cache=kept, **_OPTIONS)(function))
+def _compile(signature: str, function: F, options: dict[str, Any]) -> F:
+    return cast("F", numba.njit(signature, **options)(function))

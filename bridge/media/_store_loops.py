@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined
 from bridge.media.codecs import FRAME
 from bridge.media.ring import SLOTS
 
-__all__ = ["WAITS", "WAIT_STEPS", "WAIT_STEP_MS", "look", "move_on"]
+__all__ = ["WAITS", "WAIT_STEPS", "WAIT_STEP_MS", "look", "median_step", "move_on", "worst_step"]
 
 WAIT_STEP_MS: Final = 10
 """Resolution of what is told of waiting."""
@@ -95,3 +95,27 @@ def move_on(
         without[row] = missing[i]
         at[row] = play_row[i] + step[i]
         lag[i] = lagging[row]
+
+
+@inlined
+def median_step(waits: npt.NDArray[np.int32]) -> int:
+    """Return the median of a histogram of waits, int32 `(WAITS,)`, in steps; 0 of an empty one."""
+    total = 0
+    for step in range(WAITS):
+        total += waits[step]
+    below = 0
+    for step in range(WAITS):
+        below += waits[step]
+        if 2 * below >= total:
+            return step
+    return 0
+
+
+@inlined
+def worst_step(waits: npt.NDArray[np.int32]) -> int:
+    """Return the longest wait in a histogram, int32 `(WAITS,)`, in steps; -1 of an empty one."""
+    worst = -1
+    for step in range(WAITS):
+        if waits[step] > 0:
+            worst = step
+    return worst

@@ -17,13 +17,19 @@ One scale for all: G.722 is rated as a narrowband codec without impairment. On t
 G.107.1 (to 129) its R would be higher than G.711's but its MOS lower (4.33 beside 4.41, each among
 its like), and nobody could compare two legs of one conference; nor does G.113 say how robust it is.
 So what wideband adds is not in these figures.
+
+Each formula stands once, for one line; loops over legs are compiled with it (`rate`, `score`), and
+what takes arrays goes through them. What is not known is NaN, and so is what follows from it.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from bridge.media._compiled import compiled, inlined_exactly
 
 __all__ = [
     "BURST_RATIOS",
@@ -34,7 +40,10 @@ __all__ = [
     "burst_ratio",
     "effective_impairment",
     "mos",
+    "rate",
     "rating",
+    "ratio_of",
+    "score",
 ]
 
 F = npt.NDArray[np.float64]
@@ -111,10 +120,14 @@ def _quantising() -> float:
 _FIXED: Final = _RO - _loudness() - _quantising()
 
 
-def _sidetone(delay: F) -> F:
+# --- of one line ----------------------------------------------------------------------------------
+
+
+@inlined_exactly
+def _sidetone(delay: float) -> float:
     """Return Ist, of sidetone and the echo that joins it (7-11, 7-12)."""
-    stmro = -10 * np.log10(10 ** (-_STMR / 10) + np.exp(-delay / 4) * 10 ** (-_TELR / 10))
-    ist: F = (
+    stmro = -10 * math.log10(10 ** (-_STMR / 10) + math.exp(-delay / 4) * 10 ** (-_TELR / 10))
+    ist: float = (
         12 * (1 + ((stmro - 13) / 6) ** 8) ** (1 / 8)
         - 28 * (1 + ((stmro + 1) / 19.4) ** 35) ** (1 / 35)
         - 13 * (1 + ((stmro - 3) / 33) ** 13) ** (1 / 13)
@@ -123,28 +136,75 @@ def _sidetone(delay: F) -> F:
     return ist
 
 
-def _talker_echo(delay: F) -> F:
+@inlined_exactly
+def _talker_echo(delay: float) -> float:
     """Return Idte (7-19 to 7-22); none below 1 ms."""
-    terv = _TELR - 40 * np.log10((1 + delay / 10) / (1 + delay / 150)) + 6 * np.exp(-0.3 * delay**2)
+    if delay < 1:
+        return 0.0
+    loss = 40 * math.log10((1 + delay / 10) / (1 + delay / 150))
+    terv = _TELR - loss + 6 * math.exp(-0.3 * delay**2)
     roe = -1.5 * (_NO - _RLR)
     half = (roe - (80 + 2.5 * (terv - 14))) / 2
-    idte = (half + np.sqrt(half**2 + 100) - 1) * (1 - np.exp(-delay))
-    return np.where(delay < 1, 0.0, idte)
+    return (half + math.sqrt(half**2 + 100) - 1) * (1 - math.exp(-delay))
 
 
-def _listener_echo(round_trip: F) -> F:
+@inlined_exactly
+def _listener_echo(round_trip: float) -> float:
     """Return Idle (7-25, 7-26)."""
     rle = 10.5 * (_WEPL + 7) * (round_trip + 1) ** -0.25
     half = (_RO - rle) / 2
-    idle: F = half + np.sqrt(half**2 + 169)
+    idle: float = half + math.sqrt(half**2 + 169)
     return idle
 
 
-def _long_delay(delay: F) -> F:
+@inlined_exactly
+def _long_delay(delay: float) -> float:
     """Return Idd, of delay that disturbs without any echo (7-27, 7-28)."""
-    x = np.log2(np.maximum(delay, _MT) / _MT)
-    idd: F = 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    if delay <= _MT:
+        return 0.0
+    x = math.log2(delay / _MT)
+    idd: float = 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
     return idd
+
+
+@inlined_exactly
+def ratio_of(lost: float, bursts: float, expected: float) -> float:
+    """Return what `burst_ratio` does, of one line."""
+    length = lost / max(bursts, 1.0)
+    got = 1 - lost / max(expected, 1.0)
+    return min(max(length * got, BURST_RATIOS[0]), BURST_RATIOS[1])
+
+
+@inlined_exactly
+def _impairment(loss: float, ratio: float, ie: float, bpl: float) -> float:
+    """Return Ie,eff (7-29)."""
+    return ie + (95 - ie) * loss / (loss / ratio + bpl)
+
+
+@inlined_exactly
+def rate(delay: float, loss: float, ratio: float, ie: float, bpl: float) -> float:
+    """Return what `rating` does, of one line; NaN where its delay or loss is."""
+    r = (
+        _FIXED
+        - _sidetone(delay)
+        - (_talker_echo(delay) + _listener_echo(2 * delay) + _long_delay(delay))
+        - _impairment(loss, ratio, ie, bpl)
+    )
+    if r < 0:
+        return 0.0
+    return 100.0 if r > 100 else r  # noqa: PLR2004 - R's bounds; a NaN stays one
+
+
+@inlined_exactly
+def score(r: float) -> float:
+    """Return what `mos` does, of one R; NaN where it is."""
+    within = 0.0 if r < 0 else 100.0 if r > 100 else r  # noqa: PLR2004 - R's bounds
+    value = 1 + 0.035 * within + within * (within - 60) * (100 - within) * 7e-6
+    # The cubic dips under 1 below R = 6.5.
+    return 1.0 if value < 1 else value
+
+
+# --- of many --------------------------------------------------------------------------------------
 
 
 def burst_ratio(lost: F, bursts: F, expected: F) -> F:
@@ -160,9 +220,9 @@ def burst_ratio(lost: F, bursts: F, expected: F) -> F:
     Returns:
         float64, `(n,)`.
     """
-    length = lost / np.maximum(bursts, 1)
-    got = 1 - lost / np.maximum(expected, 1)
-    return np.clip(length * got, *BURST_RATIOS)
+    ratios = np.empty(len(lost))
+    _burst_ratios(lost, bursts, expected, ratios)
+    return ratios
 
 
 def effective_impairment(loss: F, ratio: F, ie: F, bpl: F) -> F:
@@ -177,7 +237,9 @@ def effective_impairment(loss: F, ratio: F, ie: F, bpl: F) -> F:
     Returns:
         float64, `(n,)`, `ie` to 95.
     """
-    return ie + (95 - ie) * loss / (loss / ratio + bpl)
+    impairments = np.empty(len(loss))
+    _impairments(loss, ratio, ie, bpl, impairments)
+    return impairments
 
 
 def rating(delay: F, loss: F, ratio: F, ie: F, bpl: F) -> F:
@@ -193,9 +255,9 @@ def rating(delay: F, loss: F, ratio: F, ie: F, bpl: F) -> F:
     Returns:
         float64, `(n,)`: 0 to 93.2.
     """
-    delay_factor = _talker_echo(delay) + _listener_echo(2 * delay) + _long_delay(delay)
-    r = _FIXED - _sidetone(delay) - delay_factor - effective_impairment(loss, ratio, ie, bpl)
-    return np.clip(r, 0, 100)
+    ratings = np.empty(len(delay))
+    _ratings(delay, loss, ratio, ie, bpl, ratings)
+    return ratings
 
 
 def mos(r: F) -> F:
@@ -204,6 +266,33 @@ def mos(r: F) -> F:
     Args:
         r: float64, `(n,)`.
     """
-    within = np.clip(r, 0, 100)
-    # The cubic dips under 1 below R = 6.5.
-    return np.maximum(1 + 0.035 * within + within * (within - 60) * (100 - within) * 7e-6, 1)
+    scores = np.empty(len(r))
+    _scores(r, scores)
+    return scores
+
+
+@compiled("void(float64[::1], float64[::1], float64[::1], float64[::1])", exact=True)
+def _burst_ratios(lost: F, bursts: F, expected: F, ratios: F) -> None:
+    for i in range(ratios.size):
+        ratios[i] = ratio_of(lost[i], bursts[i], expected[i])
+
+
+@compiled("void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1])", exact=True)
+def _impairments(loss: F, ratio: F, ie: F, bpl: F, impairments: F) -> None:
+    for i in range(impairments.size):
+        impairments[i] = _impairment(loss[i], ratio[i], ie[i], bpl[i])
+
+
+@compiled(
+    "void(float64[::1], float64[::1], float64[::1], float64[::1], float64[::1], float64[::1])",
+    exact=True,
+)
+def _ratings(delay: F, loss: F, ratio: F, ie: F, bpl: F, ratings: F) -> None:
+    for i in range(ratings.size):
+        ratings[i] = rate(delay[i], loss[i], ratio[i], ie[i], bpl[i])
+
+
+@compiled("void(float64[::1], float64[::1])", exact=True)
+def _scores(r: F, scores: F) -> None:
+    for i in range(scores.size):
+        scores[i] = score(r[i])

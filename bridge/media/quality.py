@@ -22,11 +22,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled, inlined_exactly
 from bridge.media._rows import Rows
-from bridge.media.emodel import G711, G722, burst_ratio, mos, rating
+from bridge.media.emodel import G711, G722, rate, ratio_of, score
 from bridge.media.messages import Direction
 
-__all__ = ["BAD_R", "FEWEST_PACKETS", "GOOD_R", "WAYS", "Change", "Line", "Quality"]
+__all__ = ["BAD_R", "FEWEST_PACKETS", "FIGURES", "GOOD_R", "WAYS", "Change", "Line", "Quality"]
 
 BAD_R: Final = 70.0
 """Below it many users are dissatisfied (G.107 Annex B, table B.1)."""
@@ -38,6 +39,17 @@ FEWEST_PACKETS: Final = 50
 """A second of them; fewer say nothing of a line."""
 
 WAYS: Final[tuple[Direction, ...]] = ("rx", "tx")
+
+FIGURES: Final = (
+    "r_factor",
+    "remote_r_factor",
+    "mos",
+    "mos_now",
+    "remote_mos",
+    "remote_mos_now",
+    "mos_worst",
+)
+"""What `Quality.figures` returns, as `LegStatistics` names it."""
 
 _PACKET_MS: Final = 20.0
 _TICK_MS: Final = 10.0  # half a tick, at the mean
@@ -127,66 +139,133 @@ class Quality(Rows):
         Returns:
             What has changed for the worse, or back.
         """
-        counts = np.stack((line.expected, line.lost + line.late, line.bursts), axis=1)
-        since = np.maximum(counts - self.counted[rows], 0)
-        enough = since[:, 0] >= FEWEST_PACKETS
-        self.counted[rows[enough]] = counts[enough]
-        loss = self._losses(line, counts, since)
-        half = _PACKET_MS + np.nan_to_num(line.rtt) / 2
-        there = half + np.fmax(2 * line.remote_jitter, _TELEPHONE_MS)
-        here = half + _TICK_MS
-        delay = np.stack((here + line.wait, here + line.wait_now, there, there))
-        ratio = np.ones_like(loss)
-        for at, (each, lost) in enumerate(
-            ((counts, line.lost), (since, np.minimum(since[:, 1], since[:, 0])))
-        ):
-            ratio[at] = burst_ratio(
-                lost.astype(np.float64),
-                each[:, 2].astype(np.float64),
-                each[:, 0].astype(np.float64),
-            )
-        r = rating(delay, loss, ratio, _IE[line.codec], _BPL[line.codec])
-        r[0, line.expected < FEWEST_PACKETS] = _UNKNOWN
-        r[1, ~enough] = _UNKNOWN
-        self.r[rows] = r.T
-        self.worst[rows] = np.fmin(self.worst[rows], r[1])
-        return self._changes(rows, r[1::2].T, loss[1::2].T)
-
-    @staticmethod
-    def _losses(line: Line, counts: _Ints, since: _Ints) -> F:
-        """Return Ppl of rx and tx, of all the time and of the last interval, `(4, k)` [%]."""
-        sent = np.maximum(line.sent, 1)
-        unknown = np.isnan(line.remote_fraction)
-        # A report may say anything: no more was lost than was sent.
-        remote = np.where(unknown, _UNKNOWN, line.remote_lost / sent)
-        parts = (
-            counts[:, 1] / np.maximum(counts[:, 0], 1),
-            since[:, 1] / np.maximum(since[:, 0], 1),
-            remote,
+        k = len(rows)
+        changed, loss = np.empty((k, len(WAYS)), np.bool_), np.empty((k, 2 * len(WAYS)))
+        any_changed = _look(
+            rows,
+            line.codec,
+            line.expected,
+            line.lost,
+            line.late,
+            line.bursts,
+            line.rtt,
+            line.wait,
+            line.wait_now,
+            line.sent,
+            line.remote_lost,
             line.remote_fraction,
+            line.remote_jitter,
+            self.counted,
+            self.r,
+            self.worst,
+            self.bad,
+            loss,
+            changed,
         )
-        loss: F = 100 * np.clip(np.stack(parts), 0, 1)
-        return loss
-
-    def _changes(self, rows: npt.NDArray[np.intp], r: F, loss: F) -> list[Change]:
-        """Return which ways, `(k, 2)`, have become bad or are good again."""
-        bad = self.bad[rows]
-        changed = np.where(bad, r >= GOOD_R, r < BAD_R)
-        if not changed.any():
+        if not any_changed:
             return []
-        self.bad[rows] = bad ^ changed
         return [
-            Change(int(rows[at]), way, not bad[at, way], float(loss[at, way]))
+            Change(
+                row=int(rows[at]),
+                way=way,
+                bad=bool(self.bad[rows[at], way]),
+                loss=float(loss[at, 2 * way + 1]),
+            )
             for at, way in np.argwhere(changed).tolist()
         ]
 
-    def figures(self, rows: npt.NDArray[np.intp]) -> dict[str, F]:
-        """Return figures of legs, `(k,)` each, NaN where not known, as `LegStatistics` names them.
+    def figures(self, rows: npt.NDArray[np.intp]) -> F:
+        """Return figures of legs: float64, `(k, figures)`, as in `FIGURES`, NaN where not known.
 
         Args:
             rows: intp, `(k,)`: the legs.
         """
-        r = self.r[rows].T
-        scores = mos(np.vstack((r, self.worst[rows])))
-        names = ("mos", "mos_now", "remote_mos", "remote_mos_now", "mos_worst")
-        return {"r_factor": r[0], "remote_r_factor": r[2], **dict(zip(names, scores, strict=True))}
+        figures = np.empty((len(rows), len(FIGURES)))
+        _figures(rows, self.r, self.worst, figures)
+        return figures
+
+
+@inlined_exactly
+def _percent(share: float) -> float:
+    return 100 * min(max(share, 0.0), 1.0)
+
+
+@compiled(
+    "boolean(int64[::1], uint8[::1], int64[::1], int64[::1], int64[::1], int64[::1], float64[::1],"
+    " float64[::1], float64[::1], int64[::1], int64[::1], float64[::1], float64[::1],"
+    " int64[:, ::1], float64[:, ::1], float64[::1], boolean[:, ::1], float64[:, ::1],"
+    " boolean[:, ::1])",
+    exact=True,
+)
+def _look(
+    rows: npt.NDArray[np.intp],
+    codec: npt.NDArray[np.uint8],
+    expected: _Ints,
+    lost: _Ints,
+    late: _Ints,
+    bursts: _Ints,
+    rtt: F,
+    wait: F,
+    wait_now: F,
+    sent: _Ints,
+    remote_lost: _Ints,
+    remote_fraction: F,
+    remote_jitter: F,
+    counted: _Ints,
+    ratings: F,
+    worst: F,
+    bad: npt.NDArray[np.bool_],
+    losses: F,
+    changed: npt.NDArray[np.bool_],
+) -> bool:
+    any_changed = False
+    for i in range(rows.size):
+        row = rows[i]
+        ie, bpl = _IE[codec[i]], _BPL[codec[i]]
+        r, loss = ratings[row], losses[i]
+        unheard = lost[i] + late[i]
+        since_expected = max(expected[i] - counted[row, 0], 0)
+        since_unheard = max(unheard - counted[row, 1], 0)
+        since_bursts = max(bursts[i] - counted[row, 2], 0)
+        enough = since_expected >= FEWEST_PACKETS
+        if enough:
+            counted[row, 0], counted[row, 1], counted[row, 2] = expected[i], unheard, bursts[i]
+        # Ppl of rx and tx, of all the time and of the last interval.
+        loss[0] = _percent(unheard / max(expected[i], 1))
+        loss[1] = _percent(since_unheard / max(since_expected, 1))
+        # A report may say anything: no more was lost than was sent.
+        known = not np.isnan(remote_fraction[i])
+        loss[2] = _percent(remote_lost[i] / max(sent[i], 1)) if known else _UNKNOWN
+        loss[3] = _percent(remote_fraction[i]) if known else _UNKNOWN
+        half = _PACKET_MS + (0.0 if np.isnan(rtt[i]) else rtt[i]) / 2
+        here, there = half + _TICK_MS, half + _TELEPHONE_MS
+        if 2 * remote_jitter[i] > _TELEPHONE_MS:
+            there = half + 2 * remote_jitter[i]
+        ratio = ratio_of(lost[i], bursts[i], expected[i])
+        since_ratio = ratio_of(min(since_unheard, since_expected), since_bursts, since_expected)
+        r[0] = r[1] = _UNKNOWN
+        if expected[i] >= FEWEST_PACKETS:
+            r[0] = rate(here + wait[i], loss[0], ratio, ie, bpl)
+        if enough:
+            r[1] = rate(here + wait_now[i], loss[1], since_ratio, ie, bpl)
+            if not worst[row] <= r[1]:  # it is not known, or better
+                worst[row] = r[1]
+        r[2] = rate(there, loss[2], 1.0, ie, bpl)
+        r[3] = rate(there, loss[3], 1.0, ie, bpl)
+        for way in range(2):
+            now = r[2 * way + 1]
+            changed[i, way] = now >= GOOD_R if bad[row, way] else now < BAD_R
+            if changed[i, way]:
+                bad[row, way] = not bad[row, way]
+                any_changed = True
+    return any_changed
+
+
+@compiled("void(int64[::1], float64[:, ::1], float64[::1], float64[:, ::1])", exact=True)
+def _figures(rows: npt.NDArray[np.intp], ratings: F, worst: F, figures: F) -> None:
+    for i in range(rows.size):
+        r, figure = ratings[rows[i]], figures[i]
+        figure[0], figure[1] = r[0], r[2]
+        for k in range(4):
+            figure[2 + k] = score(r[k])
+        figure[6] = score(worst[rows[i]])

@@ -22,7 +22,16 @@ from bridge.media._rows import Rows
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.counters import LegCounters
 
-__all__ = ["MAX_DROPOUT", "MAX_MISORDER", "Admission", "Sequences", "advance", "note_transit"]
+__all__ = [
+    "MAX_DROPOUT",
+    "MAX_MISORDER",
+    "Admission",
+    "Sequences",
+    "advance",
+    "expected_of",
+    "lost_of",
+    "note_transit",
+]
 
 MAX_DROPOUT: Final = 3000
 """Packets, one minute: RFC 3550 A.1."""
@@ -228,6 +237,18 @@ class Sequences(Rows):
     def jitter_most(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Return the worst of the jitter, once it has settled, but no less than its mean."""
         return np.maximum(self.jitter_worst[rows], self.jitter_mean(rows))
+
+
+@inlined
+def expected_of(received: int, highest: int, base: int) -> int:
+    """Return what `Sequences.expected` does, of one leg."""
+    return highest - base + 1 if received > 0 else 0
+
+
+@inlined
+def lost_of(lost_before: int, received: int, highest: int, base: int) -> int:
+    """Return what `Sequences.lost` does, of one leg."""
+    return lost_before + max(expected_of(received, highest, base) - received, 0)
 
 
 @inlined

@@ -19,6 +19,7 @@ from bridge.media.messages import (
     MediaQuiet,
     Traced,
 )
+from bridge.media.quality import FIGURES
 from bridge.media.rtp import Arrivals, Headers, Kind
 from bridge.media.state import State
 
@@ -174,7 +175,7 @@ class Teller:
             "concealed_frames": state.noise.concealed[rows],
             "talk_ms": state.levels.talk_ms[rows],
             "playout_ms": 20.0 * np.maximum(0, state.store.ahead[rows]),
-            **state.quality.figures(rows),
+            **dict(zip(FIGURES, state.quality.figures(rows).T, strict=True)),
         }
         told = []
         each = zip(*map(_known, columns.values()), strict=True)

@@ -1,6 +1,7 @@
 """The E-model against figures worked out elsewhere, of ITU-T G.107 and G.113."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,18 +17,20 @@ from bridge.media.emodel import (
     rating,
 )
 
+F = npt.NDArray[np.float64]
+
 
 def r_of(
     delay: float = 0.0, loss: float = 0.0, ratio: float = 1.0, codec: Robustness = G711
 ) -> float:
     """Return R of one line."""
     values = (delay, loss, ratio, codec.ie, codec.bpl)
-    return float(rating(*(np.array([value]) for value in values))[0])
+    return float(rating(*(np.array([float(value)]) for value in values))[0])
 
 
 def mos_of(r: float) -> float:
     """Return MOS of one R."""
-    return float(mos(np.array([r]))[0])
+    return float(mos(np.array([float(r)]))[0])
 
 
 def test_a_line_with_all_defaults_is_what_g107_says() -> None:
@@ -66,7 +69,7 @@ def test_loss_costs_what_g113_has_for_the_codec(
 ) -> None:
     """Ie,eff = Ie + (95 - Ie) Ppl / (Ppl / BurstR + Bpl), G.107 (7-29)."""
     values = (loss, ratio, codec.ie, codec.bpl)
-    found = effective_impairment(*(np.array([value]) for value in values))
+    found = effective_impairment(*(np.array([float(value)]) for value in values))
     assert found[0] == pytest.approx(impairment)
     assert r_of(0, loss, ratio, codec) == pytest.approx(r_of() - impairment)
 
@@ -111,7 +114,7 @@ def test_burst_ratio_of_a_chain_of_two_states() -> None:
 
 def test_burst_ratio_without_loss_or_beyond_what_is_permitted() -> None:
     """Nothing lost is 1; a run of hundreds is 8 (G.107 table 2)."""
-    found = burst_ratio(np.array([0.0, 500, 3]), np.array([0.0, 1, 3]), np.array([0.0, 5000, 3]))
+    found = burst_ratio(*(np.array(each) for each in ([0.0, 500, 3], [0.0, 1, 3], [0.0, 5000, 3])))
     assert found.tolist() == [1, 8, 1]
 
 
@@ -136,3 +139,39 @@ def test_what_is_worse_is_never_rated_better(
     r, below = r_of(**line), r_of(**worse)  # type: ignore[arg-type]
     assert 0 <= below <= r + 1e-9 <= 93.3
     assert 1 <= mos_of(below) <= mos_of(r) + 1e-9 <= 4.42
+
+
+def plainly(delay: F, loss: F, ratio: F, ie: F, bpl: F) -> F:
+    """Return R by G.107 in arrays, with its constants of default values as numbers."""
+    no, ro, fixed = -61.17921438624169, 94.76882157936254, 93.35453831532418
+    stmro = -10 * np.log10(10**-1.5 + np.exp(-delay / 4) * 10**-6.5)
+    ist = 12 * (1 + ((stmro - 13) / 6) ** 8) ** (1 / 8) + 29
+    ist -= 28 * (1 + ((stmro + 1) / 19.4) ** 35) ** (1 / 35)
+    ist -= 13 * (1 + ((stmro - 3) / 33) ** 13) ** (1 / 13)
+    terv = 65 - 40 * np.log10((1 + delay / 10) / (1 + delay / 150)) + 6 * np.exp(-0.3 * delay**2)
+    half = (-1.5 * (no - 2) - (80 + 2.5 * (terv - 14))) / 2
+    idte = np.where(delay < 1, 0, (half + np.sqrt(half**2 + 100) - 1) * (1 - np.exp(-delay)))
+    half = (ro - 10.5 * 117 * (2 * delay + 1) ** -0.25) / 2
+    idle = half + np.sqrt(half**2 + 169)
+    x = np.log2(np.maximum(delay, 100) / 100)
+    idd = 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    impairment = ie + (95 - ie) * loss / (loss / ratio + bpl)
+    return np.clip(fixed - ist - idte - idle - idd - impairment, 0, 100)
+
+
+Numbers = st.floats(0, 3000) | st.just(np.nan)
+
+
+@given(
+    st.lists(st.tuples(Numbers, st.floats(0, 100) | st.just(np.nan), st.floats(1, 8)), min_size=1)
+)
+def test_what_is_compiled_is_the_formula_in_arrays(lines: list[tuple[float, float, float]]) -> None:
+    """Line by line as numpy has it; what is not known stays unknown, R and MOS."""
+    delay, loss, ratio = (np.array(each) for each in zip(*lines, strict=True))
+    for codec in (G711, G722, Robustness(11, 19)):
+        ie, bpl = (np.full(len(lines), value) for value in (float(codec.ie), float(codec.bpl)))
+        found = rating(delay, loss, ratio, ie, bpl)
+        assert np.allclose(found, plainly(delay, loss, ratio, ie, bpl), atol=1e-9, equal_nan=True)
+        within = np.clip(found, 0, 100)
+        cubic = 1 + 0.035 * within + within * (within - 60) * (100 - within) * 7e-6
+        assert np.allclose(mos(found), np.maximum(cubic, 1), atol=1e-12, equal_nan=True)

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from bridge.media.codecs import codec_index
 from bridge.media.emodel import G711, G722, burst_ratio, mos, rating
-from bridge.media.quality import FEWEST_PACKETS, Change, Line, Quality
+from bridge.media.quality import BAD_R, FEWEST_PACKETS, FIGURES, GOOD_R, Change, Line, Quality
 
 ROWS = np.array([0, 1])
 
 
 def of(quality: Quality, row: int) -> dict[str, float | None]:
     """Return a leg's figures, None for what is not known."""
-    figures = quality.figures(np.array([row])).items()
-    return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in figures}
+    figures = zip(FIGURES, quality.figures(np.array([row]))[0].tolist(), strict=True)
+    return {name: None if np.isnan(value) else value for name, value in figures}
 
 
 def line(**wrong: Any) -> Line:  # noqa: ANN401 - arrays of two, or a value for both
@@ -38,6 +38,7 @@ def line(**wrong: Any) -> Line:  # noqa: ANN401 - arrays of two, or a value for 
         "remote_jitter": np.nan,
     }
     both = {name: np.broadcast_to(value, 2).copy() for name, value in {**usual, **wrong}.items()}
+    both["codec"] = both["codec"].astype(np.uint8)
     return Line(**both)
 
 
@@ -205,3 +206,91 @@ def test_a_successor_goes_on_from_what_is_kept() -> None:
     changes = after.look(ROWS, later)
     assert [change.bad for change in changes] == [False, False]
     assert of(after, 0)["mos_worst"] == of(before, 0)["mos_worst"]
+
+
+class Plain:
+    """Ratings in arrays, as `quality` says them."""
+
+    def __init__(self) -> None:
+        self.counted = np.zeros((2, 3), np.int64)
+        self.worst = np.full(2, np.nan)
+        self.bad = np.zeros((2, 2), np.bool_)
+
+    def look(self, line: Line) -> tuple[npt.NDArray[np.float64], list[Change]]:
+        """Return R, `(4, 2)`, and what has changed."""
+        counts = np.stack((line.expected, line.lost + line.late, line.bursts), axis=1)
+        since = np.maximum(counts - self.counted, 0)
+        enough = since[:, 0] >= FEWEST_PACKETS
+        self.counted[enough] = counts[enough]
+        remote = np.where(np.isnan(line.remote_fraction), np.nan, line.remote_lost)
+        shares = (
+            counts[:, 1] / np.maximum(counts[:, 0], 1),
+            since[:, 1] / np.maximum(since[:, 0], 1),
+            remote / np.maximum(line.sent, 1),
+            line.remote_fraction,
+        )
+        loss = 100 * np.clip(np.stack(shares), 0, 1)
+        half = 20 + np.nan_to_num(line.rtt) / 2
+        there = half + np.fmax(2 * line.remote_jitter, 40)
+        delay = (half + 10 + line.wait, half + 10 + line.wait_now, there, there)
+        lost = np.minimum(since[:, 1], since[:, 0])
+        ratio = np.ones((4, 2))
+        ratio[0] = burst_ratio(
+            *(each.astype(float) for each in (line.lost, counts[:, 2], counts[:, 0]))
+        )
+        ratio[1] = burst_ratio(*(each.astype(float) for each in (lost, since[:, 2], since[:, 0])))
+        ie = np.array([G711.ie, G711.ie, G722.ie])[line.codec]
+        bpl = np.array([G711.bpl, G711.bpl, G722.bpl])[line.codec]
+        r = np.stack([rating(delay[k], loss[k], ratio[k], ie, bpl) for k in range(4)])
+        r[0, line.expected < FEWEST_PACKETS] = np.nan
+        r[1, ~enough] = np.nan
+        self.worst = np.fmin(self.worst, r[1])
+        now = r[1::2].T
+        changed = np.where(self.bad, now >= GOOD_R, now < BAD_R)
+        self.bad ^= changed
+        return r, [
+            Change(row, way, bool(self.bad[row, way]), float(loss[2 * way + 1, row]))
+            for row, way in np.argwhere(changed).tolist()
+        ]
+
+
+Lines = st.fixed_dictionaries(
+    {
+        "codec": st.lists(
+            st.sampled_from([0, 1, 2]),
+            min_size=2,
+            max_size=2,
+        ),
+        **{
+            name: st.lists(st.integers(0, 400), min_size=2, max_size=2)
+            for name in ("expected", "lost", "late", "bursts", "sent")
+        },
+        "remote_lost": st.lists(st.integers(-50, 400), min_size=2, max_size=2),
+        **{
+            name: st.lists(st.floats(0, 300), min_size=2, max_size=2)
+            for name in ("wait", "wait_now")
+        },
+        **{
+            name: st.lists(st.floats(0, 900) | st.just(np.nan), min_size=2, max_size=2)
+            for name in ("rtt", "remote_jitter")
+        },
+        "remote_fraction": st.lists(st.floats(0, 1) | st.just(np.nan), min_size=2, max_size=2),
+    }
+)
+
+
+@given(st.lists(Lines, min_size=1, max_size=4))
+def test_what_is_compiled_rates_as_arrays_do(looks: list[dict[str, Any]]) -> None:
+    """Over several looks: R, what is worst, what is told bad, and how much was lost of it."""
+    quality, plain = Quality(2), Plain()
+    for each in looks:
+        added = {**each, "expected": np.add(each["expected"], plain.counted[:, 0])}
+        now = line(**added)
+        changes = quality.look(ROWS, now)
+        r, expected = plain.look(now)
+        assert np.allclose(quality.r.T, r, atol=1e-9, equal_nan=True)
+        assert np.allclose(quality.worst, plain.worst, atol=1e-9, equal_nan=True)
+        assert (quality.bad == plain.bad).all()
+        assert (quality.counted == plain.counted).all()
+        assert [(x.row, x.way, x.bad) for x in changes] == [(x.row, x.way, x.bad) for x in expected]
+        assert np.allclose([x.loss for x in changes], [x.loss for x in expected])
