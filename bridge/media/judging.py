@@ -1,7 +1,7 @@
 """Looking at how good each line is, and telling when one becomes bad.
 
-Each leg is looked at once in five seconds, right before its statistics are told (`telling`): some
-in every tenth tick. So no tick of the others bears anything.
+Each leg is looked at once in five seconds, in the tick before its statistics are told (`telling`):
+some at a time, so that no tick bears many of them.
 """
 
 from typing import Final

@@ -20,7 +20,7 @@
     save       where each leg stands -> state page       page
     send       rows of octets -> sockets                 own_sockets
     rest       RTCP, how good each line is               reporting, rtcp, judging, quality, emodel
-               quiet sources, what is told               telling
+               quiet sources, what is told               telling, leg_figures
 
 Everything is arrays over all legs, or a loop over them that is compiled (`_compiled`); Python loops
 over legs for socket calls and G.722 alone. A stage that fails is counted and told once, and the
