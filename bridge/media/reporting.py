@@ -17,9 +17,9 @@ from bridge.media.state import State
 
 __all__ = ["report", "say_farewell", "say_goodbye"]
 
-SENT_TICKS: Final = 5
-"""Reports are sent in every fifth tick: whether any is due takes as long to find out as to send
-three, and intervals of some seconds are spread by more than 100 ms."""
+SENT_TICKS: Final = 2
+"""Reports are sent in every second tick, eight of a thousand legs: to gather the numbers of one
+takes nearly as long as those of eight. Intervals of some seconds are spread by far more."""
 
 _VERSION_2: Final = 2
 _HEADER: Final = 12
@@ -55,9 +55,11 @@ def report(state: State, tick: int, now: float) -> None:
         _collided(state, reports.collisions.pop(), now, wall)
     if tick % SENT_TICKS:
         return
-    for row in reports.take_due(now):
-        packet = reports.compound(row, outgoing, sequences, now, wall)
-        state.transport.send_rtcp(row, packet)
+    rows = reports.take_due(now)
+    if rows:
+        packets = reports.compounds(rows, outgoing, sequences, now, wall)
+        for row, packet in zip(rows, packets, strict=True):
+            state.transport.send_rtcp(row, packet)
 
 
 def _is_rtp(packet: bytes) -> bool:

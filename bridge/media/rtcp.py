@@ -7,22 +7,23 @@
     SDES                     the CNAME, random (RFC 7022), which says nothing about a person
     BYE                      with the last report, when the leg closes or changes its SSRC
 
-Reports are rare: a few of a thousand legs are due in a tick. So they are built and read one by one.
+Reports are rare: a few of a thousand legs are due in a tick. Their numbers are gathered in compiled
+loops, for the tables have two dozen columns of them; octets are put and read one report by one.
 What the far end says of our stream (`remote_...`) stays apart from what we see of its.
 """
 
 import struct
-from dataclasses import dataclass
 from math import e
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.outgoing import Outgoing
-from bridge.media.sequence import Sequences
+from bridge.media.sequence import Sequences, expected_of
 
 __all__ = [
     "FIRST_INTERVAL_SECONDS",
@@ -63,17 +64,28 @@ _HEADER: Final = 4
 _BLOCK: Final = 24
 _SENDER_INFO: Final = 20
 _TYPES: Final = range(192, 224)
+_REPORT_TYPES: Final = (SENDER_REPORT, RECEIVER_REPORT)
 _LONGEST_RTT: Final = 10.0  # seconds; more is a peer whose echo of our time stamp is wrong
 _LONGEST_JITTER: Final = 10 * SAMPLE_RATE  # more is a peer that counts in other units
 _NEVER: Final = -1
+_NO_NAME: Final = bytes((_CNAME, 0, 0, 0))
+
+_word: Final = struct.Struct("!I")
+_header: Final = struct.Struct("!BBH")
+_block: Final = struct.Struct("!IIIIII")
+_packets: Final = tuple(struct.Struct(f"!BBH{words}I") for words in range(16))
+"""Packets of a header and so many words."""
+
+# Columns of what is gathered for a report: what it has, the sender's information, the block.
+_HAS_SENDER, _HAS_BLOCK, _OWN_SSRC, _SECONDS, _FRACTION, _TIMESTAMP, _PACKETS, _OCTETS = range(8)
+_THEIR_SSRC, _LOST, _HIGHEST, _JITTER, _LAST_SR, _DELAY, _COLUMNS = range(8, 15)
 
 
 class MalformedRtcp(ValueError):  # noqa: N818 - says what the packet is
     """A packet is no compound RTCP packet."""
 
 
-@dataclass(slots=True, frozen=True)
-class Block:
+class Block(NamedTuple):
     """A report block (RFC 3550 section 6.4.1).
 
     Args:
@@ -93,8 +105,7 @@ class Block:
     delay: int
 
 
-@dataclass(slots=True, frozen=True)
-class Report:
+class Report(NamedTuple):
     """What one compound packet says.
 
     Args:
@@ -136,14 +147,14 @@ def read_compound(data: bytes) -> Report:
     while at < len(data):
         kind, count, end, body_end = _read_header(data, at)
         body = at + _HEADER
-        if kind in {SENDER_REPORT, RECEIVER_REPORT}:
+        if kind in _REPORT_TYPES:
             begin = body + 4 + (_SENDER_INFO if kind == SENDER_REPORT else 0)
             if begin + count * _BLOCK > body_end:
                 raise MalformedRtcp(f"report at {at} is too short for its {count} blocks")
             if at == 0:
-                ssrc = struct.unpack_from("!I", data, body)[0]
+                ssrc = _word.unpack_from(data, body)[0]
             if kind == SENDER_REPORT:
-                ntp = struct.unpack_from("!I", data, at + 10)[0]
+                ntp = _word.unpack_from(data, at + 10)[0]
             blocks += [_read_block(data, begin + k * _BLOCK) for k in range(count)]
         elif kind == GOODBYE:
             if body + 4 * count > body_end:
@@ -157,11 +168,11 @@ def _read_header(data: bytes, at: int) -> tuple[int, int, int, int]:
     """Return a packet's type, its count, where it ends and where it ends without padding."""
     if len(data) - at < _HEADER:
         raise MalformedRtcp(f"{len(data) - at} octets are left at {at}, a header needs 4")
-    first, kind, words = struct.unpack_from("!BBH", data, at)
+    first, kind, words = _header.unpack_from(data, at)
     end = at + 4 * (words + 1)
     if first & 0xC0 != _VERSION_2 or kind not in _TYPES:
         raise MalformedRtcp(f"version or type at {at}: {first:#x} {kind}")
-    if at == 0 and kind not in {SENDER_REPORT, RECEIVER_REPORT}:
+    if at == 0 and kind not in _REPORT_TYPES:
         raise MalformedRtcp(f"begins with type {kind}, not with a report")
     if end > len(data):
         raise MalformedRtcp(f"length at {at} says {end} octets, there are {len(data)}")
@@ -174,7 +185,7 @@ def _read_header(data: bytes, at: int) -> tuple[int, int, int, int]:
 
 
 def _read_block(data: bytes, at: int) -> Block:
-    ssrc, lost, _, jitter, last_sr, delay = struct.unpack_from("!IIIIII", data, at)
+    ssrc, lost, _, jitter, last_sr, delay = _block.unpack_from(data, at)
     total = lost & 0xFF_FFFF
     signed = total - 0x100_0000 if total & 0x80_0000 else total
     return Block(ssrc, lost >> 24, signed, jitter, last_sr, delay)
@@ -232,32 +243,23 @@ class Reports(Rows):
     def open(self, row: int, cname: str, now: float) -> None:
         """Begin to report to a leg."""
         self.reset(row)
-        self._cname[row] = cname.encode()[:255]
+        name = cname.encode()[:255]
+        item = bytes((_CNAME, len(name))) + name + b"\0"
+        self._cname[row] = item + bytes(-len(item) % 4)
         self.said_at[row] = now
-        self.due[row] = now + float(self._intervals(1, FIRST_INTERVAL_SECONDS)[0])
-
-    def _intervals(
-        self, count: int, least: float | npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
-        """Return intervals from one report to the next (RFC 3550 section 6.3.1) [s]."""
-        return least * self._random.uniform(*SPREAD, count) / COMPENSATION
+        spread = self._random.uniform(*SPREAD) / COMPENSATION
+        self.due[row] = now + FIRST_INTERVAL_SECONDS * spread
 
     def take_due(self, now: float) -> list[int]:
         """Return the legs whose report is due after all, and schedule their next one.
 
-        A report that seems due is considered once more with another interval (section 6.3.6).
+        A report that seems due is considered once more with another interval (section 6.3.6). Both
+        intervals are random (section 6.3.1).
         """
-        seems = (self.due <= now).nonzero()[0][:MOST_DUE]
-        if not len(seems):
-            return []
-        first = self.told[seems, 0] == _NEVER
-        least = np.where(first, FIRST_INTERVAL_SECONDS, INTERVAL_SECONDS)
-        again = self.said_at[seems] + self._intervals(len(seems), least)
-        self.due[seems] = again
-        rows = seems[again <= now]
-        self.said_at[rows] = now
-        self.due[rows] = now + self._intervals(len(rows), INTERVAL_SECONDS)
-        due: list[int] = rows.tolist()
+        rows = np.empty(MOST_DUE, np.intp)
+        draws = self._random.uniform(*SPREAD, (MOST_DUE, 2)) / COMPENSATION
+        count = _take_due(now, draws, self.due, self.said_at, self.told, rows)
+        due: list[int] = rows[:count].tolist()
         return due
 
     def begin(
@@ -306,29 +308,46 @@ class Reports(Rows):
         Returns:
             SR or RR, SDES with the CNAME, BYE if wanted.
         """
-        ssrc = int(outgoing.ssrc[row])
-        block = self._block(row, sequences, now)
-        count = 1 if block else 0
-        sent = int(outgoing.packets_sent[row])
-        if sent > max(int(self.told[row, 1]), int(self.before[row, 0])):
-            seconds, fraction = ntp_time(wall)
-            body = struct.pack(
-                "!IIIIII",
-                ssrc,
-                seconds,
-                fraction,
-                int(outgoing.timestamp[row]),
-                (sent - int(self.before[row, 0])) & 0xFFFF_FFFF,
-                int(outgoing.octets_sent[row] - self.before[row, 1]) & 0xFFFF_FFFF,
-            )
-            parts = [_packet(SENDER_REPORT, count, body + block)]
-        else:
-            parts = [_packet(RECEIVER_REPORT, count, struct.pack("!I", ssrc) + block)]
-        self.told[row] = sent, self.told[row, 0]
-        parts.append(self._description(row, ssrc))
-        if goodbye:
-            parts.append(_packet(GOODBYE, 1, struct.pack("!I", ssrc)))
-        return b"".join(parts)
+        (packet,) = self.compounds([row], outgoing, sequences, now, wall)
+        return packet + _goodbye(int(outgoing.ssrc[row])) if goodbye else packet
+
+    def compounds(
+        self, rows: list[int], outgoing: Outgoing, sequences: Sequences, now: float, wall: float
+    ) -> list[bytes]:
+        """Build a compound packet for each of some legs, without a BYE; see `compound`."""
+        numbers = np.empty((len(rows), _COLUMNS), np.int64)
+        _gather(
+            np.array(rows, np.intp),
+            now,
+            *ntp_time(wall),
+            outgoing.ssrc,
+            outgoing.timestamp,
+            outgoing.packets_sent,
+            outgoing.octets_sent,
+            self.told,
+            self.before,
+            sequences.ssrc,
+            sequences.received,
+            sequences.repeated,
+            sequences.highest,
+            sequences.base,
+            sequences.jitter,
+            self.expected,
+            self.lost,
+            self.last_sr,
+            self.last_sr_at,
+            self.left_at,
+            numbers,
+        )
+        packets = []
+        for row, (has_sender, has_block, ssrc, *words) in zip(rows, numbers.tolist(), strict=True):
+            kind = SENDER_REPORT if has_sender else RECEIVER_REPORT
+            sender = words[: _OCTETS - _OWN_SSRC] if has_sender else ()
+            block = words[_OCTETS - _OWN_SSRC :] if has_block else ()
+            size = 1 + len(sender) + len(block)
+            report = _packets[size].pack(_VERSION_2 | has_block, kind, size, ssrc, *sender, *block)
+            packets.append(report + self._description(row, ssrc))
+        return packets
 
     def farewell(self, row: int, ssrc: int) -> bytes:
         """Build a compound packet that says BYE for a source that a leg is not sent with any more.
@@ -340,12 +359,8 @@ class Reports(Rows):
         Returns:
             RR without a block, SDES, BYE.
         """
-        source = struct.pack("!I", ssrc)
-        return (
-            _packet(RECEIVER_REPORT, 0, source)
-            + self._description(row, ssrc)
-            + _packet(GOODBYE, 1, source)
-        )
+        report = _packets[1].pack(_VERSION_2, RECEIVER_REPORT, 1, ssrc)
+        return report + self._description(row, ssrc) + _goodbye(ssrc)
 
     def change_source(self, row: int, outgoing: Outgoing, ssrc: int) -> None:
         """Let a leg be sent to with another synchronisation source (section 8.2).
@@ -364,36 +379,9 @@ class Reports(Rows):
         self.remote_fraction[row] = np.nan
 
     def _description(self, row: int, ssrc: int) -> bytes:
-        cname = self._cname.get(row, b"")
-        chunk = struct.pack("!IBB", ssrc, _CNAME, len(cname)) + cname + b"\0"
-        return _packet(SOURCE_DESCRIPTION, 1, chunk + bytes(-len(chunk) % 4))
-
-    def _block(self, row: int, sequences: Sequences, now: float) -> bytes:
-        received = int(sequences.received[row])
-        if sequences.ssrc[row] < 0 or received == self.left_at[row]:
-            return b""
-        one = np.array([row])
-        expected = int(sequences.expected(one)[0])
-        # Late and doubled packets were received all the same, section 6.4.1: may be negative.
-        lost = expected - received - int(sequences.repeated[row])
-        since_expected = expected - int(self.expected[row])
-        since_lost = lost - int(self.lost[row])
-        self.expected[row], self.lost[row] = expected, lost
-        fraction = 0
-        if since_expected > 0 and since_lost > 0:
-            fraction = min(255, 256 * since_lost // since_expected)
-        last_sr = int(self.last_sr[row])
-        delay = int((now - float(self.last_sr_at[row])) * 65536) if last_sr else 0
-        clamped = max(-0x80_0000, min(lost, 0x7F_FFFF)) & 0xFF_FFFF
-        return struct.pack(
-            "!IIIIII",
-            int(sequences.ssrc[row]),
-            fraction << 24 | clamped,
-            int(sequences.highest[row]) & 0xFFFF_FFFF,
-            int(sequences.jitter[row]) & 0xFFFF_FFFF,
-            last_sr,
-            delay & 0xFFFF_FFFF,
-        )
+        item = self._cname.get(row, _NO_NAME)
+        words = 1 + len(item) // 4
+        return _packets[1].pack(_VERSION_2 | 1, SOURCE_DESCRIPTION, words, ssrc) + item
 
     def take(
         self,
@@ -441,8 +429,9 @@ class Reports(Rows):
         middle = (seconds & 0xFFFF) << 16 | fraction >> 16
         rtt = ((middle - block.last_sr - block.delay) & 0xFFFF_FFFF) / 65536
         if rtt < _LONGEST_RTT:
-            longest = np.fmax(self.rtt[row, 1], rtt * 1000)
-            self.rtt[row] = rtt * 1000, longest
+            self.rtt[row, 0] = rtt * 1000
+            if not self.rtt[row, 1] >= rtt * 1000:  # it is shorter, or not known
+                self.rtt[row, 1] = rtt * 1000
 
     def reset(self, row: int) -> None:
         """Make a row as new."""
@@ -450,5 +439,94 @@ class Reports(Rows):
         self._cname.pop(row, None)
 
 
-def _packet(kind: int, count: int, body: bytes) -> bytes:
-    return struct.pack("!BBH", _VERSION_2 | count, kind, len(body) // 4) + body
+def _goodbye(ssrc: int) -> bytes:
+    return _packets[1].pack(_VERSION_2 | 1, GOODBYE, 1, ssrc)
+
+
+@compiled(
+    "int64(float64, float64[:, ::1], float64[::1], float64[::1], int64[:, ::1], int64[::1])",
+    exact=True,  # without a leg nothing is due, that is at infinity
+)
+def _take_due(
+    now: float,
+    draws: npt.NDArray[np.float64],
+    due: npt.NDArray[np.float64],
+    said_at: npt.NDArray[np.float64],
+    told: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.intp],
+) -> int:
+    count = seems = 0
+    for row in range(due.size):
+        if due[row] <= now:
+            least = FIRST_INTERVAL_SECONDS if told[row, 0] == _NEVER else INTERVAL_SECONDS
+            due[row] = said_at[row] + least * draws[seems, 0]
+            if due[row] <= now:
+                said_at[row] = now
+                due[row] = now + INTERVAL_SECONDS * draws[seems, 1]
+                rows[count] = row
+                count += 1
+            seems += 1
+            if seems == MOST_DUE:
+                break
+    return count
+
+
+@compiled(
+    "void(int64[::1], float64, int64, int64, int64[::1], int64[::1], int64[::1], int64[::1],"
+    " int64[:, ::1], int64[:, ::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
+    " float64[::1], int64[::1], int64[::1], int64[::1], float64[::1], int64[::1], int64[:, ::1])"
+)
+def _gather(
+    rows: npt.NDArray[np.intp],
+    now: float,
+    seconds: int,
+    fraction: int,
+    ssrc: npt.NDArray[np.int64],
+    timestamp: npt.NDArray[np.int64],
+    packets_sent: npt.NDArray[np.int64],
+    octets_sent: npt.NDArray[np.int64],
+    told: npt.NDArray[np.int64],
+    before: npt.NDArray[np.int64],
+    theirs: npt.NDArray[np.int64],
+    received: npt.NDArray[np.int64],
+    repeated: npt.NDArray[np.int64],
+    highest: npt.NDArray[np.int64],
+    base: npt.NDArray[np.int64],
+    jitter: npt.NDArray[np.float64],
+    expected_before: npt.NDArray[np.int64],
+    lost_before: npt.NDArray[np.int64],
+    last_sr: npt.NDArray[np.int64],
+    last_sr_at: npt.NDArray[np.float64],
+    left_at: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+) -> None:
+    for i in range(rows.size):
+        row, number = rows[i], numbers[i]
+        sent = packets_sent[row]
+        number[_HAS_SENDER] = sent > max(told[row, 1], before[row, 0])
+        number[_HAS_BLOCK] = theirs[row] >= 0 and received[row] != left_at[row]
+        number[_OWN_SSRC] = ssrc[row]
+        number[_SECONDS], number[_FRACTION] = seconds, fraction
+        number[_TIMESTAMP] = timestamp[row]
+        number[_PACKETS] = (sent - before[row, 0]) & 0xFFFF_FFFF
+        number[_OCTETS] = (octets_sent[row] - before[row, 1]) & 0xFFFF_FFFF
+        told[row, 0], told[row, 1] = sent, told[row, 0]
+        if not number[_HAS_BLOCK]:
+            continue
+        expected = expected_of(received[row], highest[row], base[row])
+        # Late and doubled packets were received all the same, section 6.4.1: may be negative.
+        lost = expected - received[row] - repeated[row]
+        since_expected = expected - expected_before[row]
+        since_lost = lost - lost_before[row]
+        expected_before[row], lost_before[row] = expected, lost
+        share = 0
+        if since_expected > 0 and since_lost > 0:
+            share = min(255, int(256 * since_lost // since_expected))
+        clamped = max(-0x80_0000, min(lost, 0x7F_FFFF)) & 0xFF_FFFF
+        delay = np.int64((now - last_sr_at[row]) * 65536) if last_sr[row] else np.int64(0)
+        number[_THEIR_SSRC] = theirs[row]
+        number[_LOST] = share << 24 | clamped
+        number[_HIGHEST] = highest[row] & 0xFFFF_FFFF
+        number[_JITTER] = np.int64(jitter[row]) & 0xFFFF_FFFF
+        number[_LAST_SR] = last_sr[row]
+        number[_DELAY] = delay & 0xFFFF_FFFF

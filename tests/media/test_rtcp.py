@@ -360,3 +360,71 @@ def test_a_cut_packet_is_refused(data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(whole) - 1).filter(lambda at: at == 0 or at not in ends))
     with pytest.raises(MalformedRtcp):
         read_compound(whole[:cut])
+
+
+def plainly(leg: Leg, row: int, now: float) -> bytes:
+    """Return the report that is due to a leg, worked out number by number (section 6.4)."""
+    reports, outgoing, sequences = leg.reports, leg.outgoing, leg.sequences
+    block = b""
+    received = int(sequences.received[row])
+    if sequences.ssrc[row] >= 0 and received != reports.left_at[row]:
+        expected = int(sequences.highest[row] - sequences.base[row] + 1) if received else 0
+        lost = expected - received - int(sequences.repeated[row])
+        since = expected - int(reports.expected[row])
+        missed = lost - int(reports.lost[row])
+        fraction = min(255, (missed << 8) // since) if since > 0 and missed > 0 else 0
+        total = max(-(2**23), min(lost, 2**23 - 1)) % 2**24
+        last_sr = int(reports.last_sr[row])
+        block = struct.pack(
+            "!IIIIII",
+            sequences.ssrc[row],
+            fraction << 24 | total,
+            sequences.highest[row] % 2**32,
+            int(sequences.jitter[row]),
+            last_sr,
+            int((now - reports.last_sr_at[row]) * 65536) % 2**32 if last_sr else 0,
+        )
+    sent, (packets, octets) = int(outgoing.packets_sent[row]), reports.before[row].tolist()
+    if sent <= max(int(reports.told[row, 1]), packets):
+        return struct.pack("!BBHI", 0x80 | bool(block), 201, 1 + len(block) // 4, row + 1) + block
+    seconds, fraction = ntp_time(WALL)
+    return (
+        struct.pack(
+            "!BBHIII", 0x80 | bool(block), 200, 6 + len(block) // 4, row + 1, seconds, fraction
+        )
+        + struct.pack("!II", outgoing.timestamp[row], (sent - packets) % 2**32)
+        + struct.pack("!I", (int(outgoing.octets_sent[row]) - octets) % 2**32)
+        + block
+    )
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_reports_that_are_gathered_together_say_what_each_would(seed: int) -> None:
+    """Any numbers, with and without a sender's part, a block, losses, an echo; twice over."""
+    generator = np.random.default_rng(seed)
+    leg = Leg(Reports(3, seed=5), Outgoing(3), Sequences(3))
+    reports, outgoing, sequences = leg.reports, leg.outgoing, leg.sequences
+    outgoing.ssrc[:] = 1, 2, 3
+    outgoing.timestamp[:] = generator.integers(0, 2**32, 3)
+    reports.last_sr[:] = generator.integers(0, 2**32, 3) * generator.integers(0, 2, 3)
+    reports.last_sr_at[:] = generator.uniform(-1e5, 100, 3)
+    reports.before[:] = generator.integers(0, 2**33, (3, 2)) * generator.integers(0, 2, (3, 1))
+    sequences.ssrc[:] = generator.choice([-1, 5, 2**32 - 1], 3)
+    sequences.base[:] = generator.integers(0, 2**16, 3)
+    for _ in range(3):
+        outgoing.packets_sent[:] += generator.integers(0, 2**33) * generator.integers(0, 2, 3)
+        outgoing.octets_sent[:] += generator.integers(0, 2**34, 3)
+        span = generator.choice([300, 2**25])
+        sequences.received[:] = generator.integers(0, span, 3) * generator.integers(0, 2, 3)
+        sequences.repeated[:] = generator.integers(0, 50, 3)
+        sequences.highest[:] = sequences.base + generator.integers(0, span, 3)
+        sequences.jitter[:] = generator.uniform(0, 9999, 3)
+        reports.left_at[:] = np.where(generator.random(3) < 0.3, sequences.received, -1)
+        rows = [2, 0, 1]
+        expected = [plainly(leg, row, 105.0) for row in rows]
+        told = reports.told.copy()
+        got = reports.compounds(rows, outgoing, sequences, 105.0, WALL)
+        for row, packet, plain in zip(rows, got, expected, strict=True):
+            assert packet.startswith(plain)
+            assert packets_of(packet[len(plain) :])[0][:2] == (202, 1)
+            assert reports.told[row].tolist() == [outgoing.packets_sent[row], told[row, 0]]
