@@ -42,6 +42,10 @@ class ControlChannel:
             Command | list[Command]
         )
         self._read: deque[Command] = deque()
+        # Kept: in most ticks nothing comes, and to ask that costs less without a new one of this
+        # size, which the system would be asked for each time.
+        self._buffer = memoryview(bytearray(_LARGEST_COMMAND))
+        self._buffers = [self._buffer]
         self._encoder = msgspec.msgpack.Encoder()
         self._events: deque[Event] = deque()
         self._unsent: bytes | None = None
@@ -58,14 +62,14 @@ class ControlChannel:
                 commands.append((self._read.popleft(), []))
                 continue
             try:
-                data, ancillary, flags, _ = self._channel.recvmsg(_LARGEST_COMMAND, _ANCILLARY)
+                length, ancillary, flags, _ = self._channel.recvmsg_into(self._buffers, _ANCILLARY)
             except BlockingIOError:
                 break
             except OSError:
                 self.ended = True
                 break
             fds = _descriptors(ancillary)
-            if not data:
+            if not length:
                 self.ended = True
                 _close(fds)
                 break
@@ -75,7 +79,7 @@ class ControlChannel:
                 _close(fds)
                 fds = []
             try:
-                decoded = self._decoder.decode(data)
+                decoded = self._decoder.decode(self._buffer[:length])
             except msgspec.MsgspecError:
                 self._counters.commands_malformed += 1
                 _close(fds)

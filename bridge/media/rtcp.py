@@ -247,8 +247,12 @@ class Reports(Rows):
         item = bytes((_CNAME, len(name))) + name + b"\0"
         self._cname[row] = item + bytes(-len(item) % 4)
         self.said_at[row] = now
-        spread = self._random.uniform(*SPREAD) / COMPENSATION
-        self.due[row] = now + FIRST_INTERVAL_SECONDS * spread
+        self.due[row] = now + FIRST_INTERVAL_SECONDS * float(self._spread(1, 1)[0, 0])
+
+    def _spread(self, *shape: int) -> npt.NDArray[np.float64]:
+        """Return random factors of intervals (RFC 3550 section 6.3.1)."""
+        first, last = SPREAD
+        return (self._random.random(shape) * (last - first) + first) / COMPENSATION
 
     def take_due(self, now: float) -> list[int]:
         """Return the legs whose report is due after all, and schedule their next one.
@@ -257,8 +261,7 @@ class Reports(Rows):
         intervals are random (section 6.3.1).
         """
         rows = np.empty(MOST_DUE, np.intp)
-        draws = self._random.uniform(*SPREAD, (MOST_DUE, 2)) / COMPENSATION
-        count = _take_due(now, draws, self.due, self.said_at, self.told, rows)
+        count = _take_due(now, self._spread(MOST_DUE, 2), self.due, self.said_at, self.told, rows)
         due: list[int] = rows[:count].tolist()
         return due
 
@@ -449,7 +452,7 @@ def _goodbye(ssrc: int) -> bytes:
 )
 def _take_due(
     now: float,
-    draws: npt.NDArray[np.float64],
+    spread: npt.NDArray[np.float64],
     due: npt.NDArray[np.float64],
     said_at: npt.NDArray[np.float64],
     told: npt.NDArray[np.int64],
@@ -459,10 +462,10 @@ def _take_due(
     for row in range(due.size):
         if due[row] <= now:
             least = FIRST_INTERVAL_SECONDS if told[row, 0] == _NEVER else INTERVAL_SECONDS
-            due[row] = said_at[row] + least * draws[seems, 0]
+            due[row] = said_at[row] + least * spread[seems, 0]
             if due[row] <= now:
                 said_at[row] = now
-                due[row] = now + INTERVAL_SECONDS * draws[seems, 1]
+                due[row] = now + INTERVAL_SECONDS * spread[seems, 1]
                 rows[count] = row
                 count += 1
             seems += 1
