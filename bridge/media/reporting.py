@@ -17,9 +17,10 @@ from bridge.media.state import State
 
 __all__ = ["report", "say_farewell", "say_goodbye"]
 
-SENT_TICKS: Final = 2
-"""Reports are sent in every second tick, eight of a thousand legs: to gather the numbers of one
-takes nearly as long as those of eight. Intervals of some seconds are spread by far more."""
+TURN_TICKS: Final = 2
+"""In every second tick reports are sent, in the others they are taken in, eight of a thousand legs
+each time: to fetch from memory what the first one needs takes as long as the other seven. Intervals
+are spread by far more, and the kernel says when a report arrived."""
 
 _VERSION_2: Final = 2
 _HEADER: Final = 12
@@ -29,7 +30,7 @@ _RTCP_TYPES: Final = range(64, 96)
 
 
 def report(state: State, tick: int, now: float) -> None:
-    """Take reports in, and send those that are due.
+    """Take reports in, or send those that are due, in turns.
 
     Args:
         state: of the process.
@@ -37,6 +38,15 @@ def report(state: State, tick: int, now: float) -> None:
         now: monotonic time [s].
     """
     wall = time.time()
+    if tick % TURN_TICKS:
+        _take(state, now, wall)
+    else:
+        _send(state, now, wall)
+    while state.reports.collisions:
+        _collided(state, state.reports.collisions.pop(), now, wall)
+
+
+def _take(state: State, now: float, wall: float) -> None:
     reports, outgoing, sequences = state.reports, state.outgoing, state.sequences
     for row, packet, arrived in state.transport.receive_rtcp():
         try:
@@ -51,13 +61,13 @@ def report(state: State, tick: int, now: float) -> None:
         waited = wall - arrived
         waited = waited if 0 <= waited < _LONGEST_WAIT else 0.0
         reports.take(row, said, outgoing, sequences, now - waited, wall - waited)
-    while reports.collisions:
-        _collided(state, reports.collisions.pop(), now, wall)
-    if tick % SENT_TICKS:
-        return
+
+
+def _send(state: State, now: float, wall: float) -> None:
+    reports = state.reports
     rows = reports.take_due(now)
     if rows:
-        packets = reports.compounds(rows, outgoing, sequences, now, wall)
+        packets = reports.compounds(rows, state.outgoing, state.sequences, now, wall)
         for row, packet in zip(rows, packets, strict=True):
             state.transport.send_rtcp(row, packet)
 

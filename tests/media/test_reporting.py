@@ -19,6 +19,7 @@ from bridge.media.messages import (
     QualityDropped,
     QualityRecovered,
 )
+from bridge.media.reporting import TURN_TICKS
 from bridge.media.rtcp import ntp_time, read_compound
 from tests.media.engine import Engine, Rtp, Sender, still
 
@@ -55,7 +56,7 @@ def test_rtp_on_the_rtcp_port_is_counted_and_dropped() -> None:
         before = engine.state.sequences.received[engine.row(1)]
         for _ in range(3):
             engine.wires.rtcp_waiting.append((engine.row(1), sender.audio(still()).pack()))
-        engine.run()
+        engine.run(TURN_TICKS)
         assert (engine.counters.rtp_on_rtcp, engine.counters.rtcp_malformed) == (3, 0)
         assert engine.state.sequences.received[engine.row(1)] == before
 
@@ -86,7 +87,7 @@ def test_a_report_whose_length_lies_changes_nothing(words: int) -> None:
         engine.wires.rtcp_waiting.append(
             (engine.row(1), data[:2] + struct.pack("!H", words) + data[4:])
         )
-        engine.run()
+        engine.run(TURN_TICKS)
         assert engine.counters.rtcp_malformed == 1
         assert engine.state.reports.remote_lost[engine.row(1)] == 0
 
@@ -122,7 +123,7 @@ def test_our_own_report_that_comes_back_is_no_report() -> None:
         engine.open(1)
         engine.run()
         engine.wires.rtcp_waiting.append((engine.row(1), report(1, 1, lost=77, fraction=200)))
-        engine.run()
+        engine.run(TURN_TICKS)
         assert engine.state.reports.remote_lost[engine.row(1)] == 0
         assert engine.counters.ssrc_collisions == 1
         assert engine.state.outgoing.ssrc[engine.row(1)] != 1
@@ -247,7 +248,7 @@ def test_what_a_report_waited_for_the_tick_is_no_part_of_the_round_trip(
     for arrived, expected in ((wall - 0.015, 85), (wall + 3, 100), (wall - 90, 100), (np.nan, 100)):
         with Engine() as engine:
             sender = engine.open(1)
-            engine.run()
+            engine.run(TURN_TICKS)
             talk(engine, sender, 3)
             row = engine.row(1)
             seconds, fraction = ntp_time(wall - 0.1)
@@ -257,7 +258,7 @@ def test_what_a_report_waited_for_the_tick_is_no_part_of_the_round_trip(
             engine.wires.rtcp_arrived = arrived
             engine.wires.rtcp_waiting.append((row, head + block))
             before = time.monotonic()
-            engine.run()
+            engine.run(TURN_TICKS)
             assert engine.state.reports.rtt[row, 0] == pytest.approx(expected, abs=0.1)
             held = engine.state.reports.last_sr_at[row] - (expected - 100) / 1000
             assert before <= held <= time.monotonic()
@@ -274,5 +275,5 @@ def test_garbage_on_either_port_ends_no_stage() -> None:
             for length in range(len(data)):
                 engine.wires.rtcp_waiting.append((engine.row(1), data[:length]))
                 engine.feed(1, data[:length])
-            engine.run()
+            engine.run(TURN_TICKS)
         assert engine.counters.rtcp_malformed + engine.counters.rtp_on_rtcp > 100
