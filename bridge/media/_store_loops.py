@@ -99,7 +99,11 @@ def move_on(
 
 @inlined
 def median_step(waits: npt.NDArray[np.int32]) -> int:
-    """Return the median of a histogram of waits, int32 `(WAITS,)`, in steps; 0 of an empty one."""
+    """Return the median of a leg's waits, int32 `(WAITS,)`, in steps; 0 before its first packet.
+
+    A wait is counted from the tick that took the packet in to the one that plays it; in its socket
+    a packet has waited up to a tick before.
+    """
     total = 0
     for step in range(WAITS):
         total += waits[step]
@@ -113,7 +117,7 @@ def median_step(waits: npt.NDArray[np.int32]) -> int:
 
 @inlined
 def worst_step(waits: npt.NDArray[np.int32]) -> int:
-    """Return the longest wait in a histogram, int32 `(WAITS,)`, in steps; -1 of an empty one."""
+    """Return the longest of a leg's waits, in steps; -1 before its first packet."""
     worst = -1
     for step in range(WAITS):
         if waits[step] > 0:

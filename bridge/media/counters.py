@@ -129,11 +129,6 @@ class LegCounters(Rows):
         """Return a leg's counters by name."""
         return dict(zip(LEG_COUNTERS, self.counts[row].tolist(), strict=True))
 
-    def named(self, name: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-        """Return one counter of some legs: int64, `(k,)`."""
-        counts: npt.NDArray[np.int64] = self.counts[rows, self._index[name]]
-        return counts
-
     def close(self, row: int) -> None:
         """Keep a closing leg's counts in the totals."""
         self._closed += self.counts[row]

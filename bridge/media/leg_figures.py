@@ -15,7 +15,7 @@ from bridge.media.codecs import SAMPLE_RATE
 from bridge.media.counters import LEG_COUNTERS
 from bridge.media.leg_reports import LegStatistics
 from bridge.media.quality import FIGURES
-from bridge.media.sequence import lost_of
+from bridge.media.sequence import jitter_mean, jitter_most, lost_of
 from bridge.media.state import State
 
 __all__ = ["statistics_of"]
@@ -185,14 +185,16 @@ def _gather_parts(
 ) -> None:
     for i in range(rows.size):
         row, part = rows[i], parts[i]
-        mean = jitter_sum[row] / max(timings[row], 1.0)
-        timed = timings[row] > 0
         part[0] = jitter[row] / _PER_MS
-        part[1] = mean / _PER_MS if timed else _UNKNOWN
-        part[2] = max(jitter_worst[row], mean) / _PER_MS if timed else _UNKNOWN
+        part[1] = part[2] = _UNKNOWN
+        if timings[row] > 0:
+            part[1] = jitter_mean(jitter_sum[row], timings[row]) / _PER_MS
+            part[2] = jitter_most(jitter_worst[row], jitter_sum[row], timings[row]) / _PER_MS
         part[3], part[4] = rtt[row, 0], rtt[row, 1]
         part[5] = remote_jitter[row]
         part[6] = _FRAME_MS * max(ahead[row], 0)
+        part[7] = part[8] = _UNKNOWN
         worst = worst_step(waits[row])
-        part[7] = WAIT_STEP_MS * median_step(waits[row]) if worst >= 0 else _UNKNOWN
-        part[8] = WAIT_STEP_MS * worst if worst >= 0 else _UNKNOWN
+        if worst >= 0:
+            part[7] = WAIT_STEP_MS * median_step(waits[row])
+            part[8] = WAIT_STEP_MS * worst

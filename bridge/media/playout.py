@@ -19,15 +19,13 @@ Time stamps that leave the ring in either direction anchor the leg anew, but onl
 packet bears them out or the marker bit announces them.
 """
 
-import bisect
-import itertools
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._store_loops import WAIT_STEP_MS, WAIT_STEPS, WAITS, look, move_on
+from bridge.media._store_loops import WAIT_STEPS, WAITS, look, move_on
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
 from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS, Depth
@@ -442,20 +440,6 @@ class PlayoutStore(Ring):
         there = ~extra | (heard & (self.filled.reshape(-1)[second] > 0))
         places, extra, second = places[there], extra[there], second[there]
         return places, extra, np.where(extra, second, index[places])
-
-    def waited(self, row: int) -> tuple[float, float] | None:
-        """Return the median and the longest wait of a leg's packets [ms], None before the first.
-
-        A wait is counted from the tick that took the packet in to the one that plays it; in its
-        socket a packet has waited up to a tick before.
-        """
-        # For one leg lists take a quarter of the time that arrays do.
-        counted = list(itertools.accumulate(self.waits[row].tolist()))
-        if not counted[-1]:
-            return None
-        median = bisect.bisect_left(counted, (counted[-1] + 1) // 2)
-        worst = bisect.bisect_left(counted, counted[-1])
-        return float(WAIT_STEP_MS * median), float(WAIT_STEP_MS * worst)
 
     def jump(self, rows: npt.NDArray[np.intp], ticks: int) -> None:
         """Leave frames out, because the tick was too late to play them."""

@@ -68,6 +68,7 @@ _REPORT_TYPES: Final = (SENDER_REPORT, RECEIVER_REPORT)
 _LONGEST_RTT: Final = 10.0  # seconds; more is a peer whose echo of our time stamp is wrong
 _LONGEST_JITTER: Final = 10 * SAMPLE_RATE  # more is a peer that counts in other units
 _NEVER: Final = -1
+_DRAWN: Final = 64 * MOST_DUE
 _NO_NAME: Final = bytes((_CNAME, 0, 0, 0))
 
 _word: Final = struct.Struct("!I")
@@ -239,6 +240,8 @@ class Reports(Rows):
         self.collisions: list[int] = []
         self._cname: dict[int, bytes] = {}
         self._random = np.random.default_rng(seed)
+        # Drawn ahead, for a draw costs as much as all else that `take_due` does.
+        self._factors = np.empty((0, 2))
 
     def open(self, row: int, cname: str, now: float) -> None:
         """Begin to report to a leg."""
@@ -247,12 +250,14 @@ class Reports(Rows):
         item = bytes((_CNAME, len(name))) + name + b"\0"
         self._cname[row] = item + bytes(-len(item) % 4)
         self.said_at[row] = now
-        self.due[row] = now + FIRST_INTERVAL_SECONDS * float(self._spread(1, 1)[0, 0])
+        self.due[row] = now + FIRST_INTERVAL_SECONDS * float(self._spread(1)[0, 0])
 
-    def _spread(self, *shape: int) -> npt.NDArray[np.float64]:
-        """Return random factors of intervals (RFC 3550 section 6.3.1)."""
-        first, last = SPREAD
-        return (self._random.random(shape) * (last - first) + first) / COMPENSATION
+    def _spread(self, count: int) -> npt.NDArray[np.float64]:
+        """Return random factors of intervals (RFC 3550 section 6.3.1), two for each leg."""
+        if len(self._factors) < count:
+            self._factors = self._random.uniform(*SPREAD, (_DRAWN, 2)) / COMPENSATION
+        spread, self._factors = self._factors[:count], self._factors[count:]
+        return spread
 
     def take_due(self, now: float) -> list[int]:
         """Return the legs whose report is due after all, and schedule their next one.
@@ -261,7 +266,7 @@ class Reports(Rows):
         intervals are random (section 6.3.1).
         """
         rows = np.empty(MOST_DUE, np.intp)
-        count = _take_due(now, self._spread(MOST_DUE, 2), self.due, self.said_at, self.told, rows)
+        count = _take_due(now, self._spread(MOST_DUE), self.due, self.said_at, self.told, rows)
         due: list[int] = rows[:count].tolist()
         return due
 

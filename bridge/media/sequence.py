@@ -29,6 +29,8 @@ __all__ = [
     "Sequences",
     "advance",
     "expected_of",
+    "jitter_mean",
+    "jitter_most",
     "lost_of",
     "note_transit",
 ]
@@ -229,15 +231,6 @@ class Sequences(Rows):
             self.jitter_worst,
         )
 
-    def jitter_mean(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Return the mean of the jitter since the legs were opened [time stamp units]."""
-        mean: npt.NDArray[np.float64] = self.jitter_sum[rows] / np.maximum(self.timings[rows], 1)
-        return mean
-
-    def jitter_most(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Return the worst of the jitter, once it has settled, but no less than its mean."""
-        return np.maximum(self.jitter_worst[rows], self.jitter_mean(rows))
-
 
 @inlined
 def expected_of(received: int, highest: int, base: int) -> int:
@@ -249,6 +242,18 @@ def expected_of(received: int, highest: int, base: int) -> int:
 def lost_of(lost_before: int, received: int, highest: int, base: int) -> int:
     """Return what `Sequences.lost` does, of one leg."""
     return lost_before + max(expected_of(received, highest, base) - received, 0)
+
+
+@inlined
+def jitter_mean(jitter_sum: float, timings: float) -> float:
+    """Return the mean of a leg's jitter since it was opened [time stamp units]."""
+    return jitter_sum / max(timings, 1.0)
+
+
+@inlined
+def jitter_most(jitter_worst: float, jitter_sum: float, timings: float) -> float:
+    """Return the worst of a leg's jitter, once it has settled, but no less than its mean."""
+    return max(jitter_worst, jitter_mean(jitter_sum, timings))
 
 
 @inlined

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.media.counters import LegCounters
-from bridge.media.sequence import MAX_DROPOUT, MAX_MISORDER, Sequences
+from bridge.media.sequence import MAX_DROPOUT, MAX_MISORDER, Sequences, jitter_mean, jitter_most
 
 
 @dataclass
@@ -177,16 +177,27 @@ def test_packets_not_used_are_counted_for_reports() -> None:
     assert sequences.received[0] == 3
 
 
+def mean_of(sequences: Sequences) -> float:
+    """Return the mean jitter of the first leg."""
+    return jitter_mean(float(sequences.jitter_sum[0]), float(sequences.timings[0]))
+
+
+def most_of(sequences: Sequences) -> float:
+    """Return the worst jitter of the first leg."""
+    each = (sequences.jitter_worst, sequences.jitter_sum, sequences.timings)
+    return jitter_most(*(float(column[0]) for column in each))
+
+
 def test_jitter_is_true_from_its_first_packets_on() -> None:
     """The mean of few differences, not a sixteenth of the first; mean and worst are of all."""
     sequences, row = Sequences(1), np.array([0])
-    assert sequences.jitter_mean(row)[0] == 0
+    assert mean_of(sequences) == 0
     seen = []
     for k, late in enumerate([0.0, 0.01, 0.0, 0.03]):
         sequences.time(row, np.array([5 + 0.02 * k + late]), np.array([160 * k]))
         seen.append(float(sequences.jitter[0]))
     assert seen == pytest.approx([0, 80, 80, (80 + 80 + 240) / 3])
-    assert sequences.jitter_mean(row)[0] == pytest.approx(np.mean(seen[1:]))
+    assert mean_of(sequences) == pytest.approx(np.mean(seen[1:]))
     assert sequences.jitter_worst[0] == pytest.approx(seen[-1])
     sequences.time(row, np.array([9.0]), np.array([900_000]))  # wound elsewhere: not usable
     assert sequences.timings[0] == 3
@@ -204,7 +215,6 @@ def test_the_worst_jitter_is_of_what_has_settled() -> None:
     assert sequences.jitter_worst[0] == pytest.approx(max(seen[17:]))
     assert seen[-1] < 10 < sequences.jitter_worst[0] < seen[1] == pytest.approx(640)
     # A mean over all of it can be more than the worst of a short rest: nobody is told that.
-    row = np.array([0])
-    assert sequences.jitter_most(row)[0] == sequences.jitter_worst[0] > sequences.jitter_mean(row)
+    assert most_of(sequences) == sequences.jitter_worst[0] > mean_of(sequences)
     sequences.jitter_worst[0] = 1
-    assert sequences.jitter_most(row)[0] == sequences.jitter_mean(row)[0] > 1
+    assert most_of(sequences) == mean_of(sequences) > 1
