@@ -120,7 +120,7 @@ def _gather(
     parts: _Parts,
 ) -> None:
     for i in range(rows.size):
-        row = rows[i]
+        row: int = rows[i]
         lost = lost_of(lost_before[row], received[row], highest[row], base[row])
         counts[0, i] = packets_before[row] + received[row] + lost
         counts[1, i] = lost

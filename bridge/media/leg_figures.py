@@ -151,7 +151,8 @@ def _gather_counts(
     counts: _Ints,
 ) -> None:
     for i in range(rows.size):
-        row, count = rows[i], counts[i]
+        row: int = rows[i]
+        count = counts[i]
         count[0] = leg[row]
         count[1] = packets_before[row] + received[row]
         count[2] = packets_sent[row]
@@ -184,7 +185,8 @@ def _gather_parts(
     parts: _Floats,
 ) -> None:
     for i in range(rows.size):
-        row, part = rows[i], parts[i]
+        row: int = rows[i]
+        part = parts[i]
         part[0] = jitter[row] / _PER_MS
         part[1] = part[2] = _UNKNOWN
         if timings[row] > 0:

@@ -220,8 +220,9 @@ def _look(
 ) -> bool:
     any_changed = False
     for i in range(rows.size):
-        row = rows[i]
-        ie, bpl = _IE[codec[i]], _BPL[codec[i]]
+        row: int = rows[i]
+        kind: int = codec[i]
+        ie, bpl = _IE[kind], _BPL[kind]
         r, loss = ratings[row], losses[i]
         unheard = lost[i] + late[i]
         since_expected = max(expected[i] - counted[row, 0], 0)
@@ -264,8 +265,9 @@ def _look(
 @compiled("void(int64[::1], float64[:, ::1], float64[::1], float64[:, ::1])", exact=True)
 def _figures(rows: npt.NDArray[np.intp], ratings: F, worst: F, figures: F) -> None:
     for i in range(rows.size):
-        r, figure = ratings[rows[i]], figures[i]
+        row: int = rows[i]
+        r, figure = ratings[row], figures[i]
         figure[0], figure[1] = r[0], r[2]
         for k in range(4):
             figure[2 + k] = score(r[k])
-        figure[6] = score(worst[rows[i]])
+        figure[6] = score(worst[row])

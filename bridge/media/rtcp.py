@@ -509,7 +509,8 @@ def _gather(
     numbers: npt.NDArray[np.int64],
 ) -> None:
     for i in range(rows.size):
-        row, number = rows[i], numbers[i]
+        row: int = rows[i]
+        number = numbers[i]
         sent = packets_sent[row]
         number[_HAS_SENDER] = sent > max(told[row, 1], before[row, 0])
         number[_HAS_BLOCK] = theirs[row] >= 0 and received[row] != left_at[row]
