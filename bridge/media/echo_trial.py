@@ -16,12 +16,12 @@ one that levels spoke for (`echo_screen`), each frame counts alike however loud,
 correlations are averaged. That of chance falls with their number; an echo's does not.
 """
 
-import math
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled, inlined
 from bridge.media.codecs import FRAME
 from bridge.media.echo_screen import DELAYS, Suspicion
 
@@ -59,7 +59,18 @@ _TURN: Final = 20  # samples at 8 kHz over which the sign changes, on either sid
 _FORGOTTEN: Final = 0.995
 
 _Floats = npt.NDArray[np.float32]
+_Doubles = npt.NDArray[np.float64]
+_Numbers = npt.NDArray[np.int64]
 _Index = npt.NDArray[np.intp]
+
+# Which of the sums of a trial.
+_ALIKE: Final = 0
+_UNMARKED: Final = 1
+_SIGNS: Final = 2
+
+# What came and what was sent, where both are kept.
+_CAME: Final = 0
+_SENT: Final = 1
 
 
 def _turns() -> _Floats:
@@ -97,21 +108,24 @@ class Trials:
 
     def __init__(self) -> None:
         self.legs: _Index = np.full(PLACES, _NOBODY, np.intp)
-        self._delay = np.zeros(PLACES, np.int64)
+        # The least delay that is looked at [samples]: it has been sent for sure.
+        self._first = np.zeros(PLACES, np.int64)
         self._loss_db = np.zeros(PLACES)
         self._began = np.zeros(PLACES, np.int64)
-        self._frames = np.zeros(PLACES, np.int64)
+        # Frames that were loud enough.
+        self.frames = np.zeros(PLACES, np.int64)
         self._power = np.zeros(PLACES)
         self._last = np.zeros((PLACES, 2), np.float32)
-        # What was sent, and its sign.
-        self._sent: _Floats = np.zeros((PLACES, 2, _RING), np.float32)
+        # What was sent, and its sign: a ring written twice, one behind the other, so that the last
+        # of it stands in one piece wherever it ends.
+        self._sent: _Floats = np.zeros((PLACES, 2, 2 * _RING), np.float32)
         self._filled = np.zeros(PLACES, np.int64)
-        self._sums: _Floats = np.zeros((PLACES, 3, _SPAN), np.float32)
-
-    @property
-    def active(self) -> bool:
-        """Anybody is suspected."""
-        return bool((self.legs >= 0).any())
+        # Over those frames: correlation with what was sent, that without the marks, and the signs.
+        self.sums: _Floats = np.zeros((PLACES, 3, _SPAN), np.float32)
+        # Anybody is suspected.
+        self.active = False
+        self._rows: _Index = np.empty(PLACES, np.intp)
+        self._positions: _Index = np.empty(PLACES, np.intp)
 
     def begin(self, suspicion: Suspicion, tick: int) -> None:
         """Try suspects, as far as there is place."""
@@ -119,19 +133,35 @@ class Trials:
         new = np.flatnonzero(~np.isin(suspicion.legs, self.legs))[: len(free)]
         free = free[: len(new)]
         self.legs[free] = suspicion.legs[new]
-        self._delay[free] = suspicion.delay[new]
+        self._first[free] = np.maximum(SAMPLES, suspicion.delay[new] * SAMPLES - _SPAN // 2)
         self._loss_db[free] = suspicion.loss_db[new]
         self._began[free] = tick
-        self._frames[free] = 0
+        self.frames[free] = 0
         self._power[free] = 0
         self._last[free] = 0
         self._sent[free] = 0
         self._filled[free] = 0
-        self._sums[free] = 0
+        self.sums[free] = 0
+        self.active = bool((self.legs >= 0).any())
 
     def end(self, rows: _Index) -> None:
         """Try legs no more."""
-        self.legs[np.isin(self.legs, rows)] = _NOBODY
+        if self.active and len(rows):
+            self.legs[np.isin(self.legs, rows)] = _NOBODY
+            self.active = bool((self.legs >= 0).any())
+
+    def among(self, position: _Index, speakers: int) -> tuple[_Index, _Index]:
+        """Find the suspects who speak in a room.
+
+        Args:
+            position: intp, `(capacity,)`: where each row sits.
+            speakers: positions below are of speakers.
+
+        Returns:
+            Rows and positions, intp `(k,)` each; good until the next call.
+        """
+        count = _among(self.legs, position, speakers, self._rows, self._positions)
+        return self._rows[:count], self._positions[:count]
 
     def mark(self, tick: int, rows: _Index, samples: int) -> _Floats:
         """Return what to multiply by what suspects are sent.
@@ -144,18 +174,9 @@ class Trials:
         Returns:
             float32, `(k, samples)`: 1 or -1, or from one to the other.
         """
-        began = self._began[self._places(rows)]
-        since = tick - began
-        sign = np.where(since // MARK_TICKS % 2 == 0, 1, -1).astype(np.float32)
-        curve = np.repeat(_CURVE, samples // FRAME)
-        turns = (since % MARK_TICKS == 0) & (since > 0)
-        marks: _Floats = sign[:, None] * np.where(turns[:, None], curve, np.float32(1))
+        marks = np.empty((len(rows), samples), np.float32)
+        _mark(tick, rows, self.legs, self._began, _CURVE, marks)
         return marks
-
-    def _places(self, rows: _Index) -> _Index:
-        return np.array(
-            [int(np.flatnonzero(self.legs == row)[0]) for row in rows.tolist()], np.intp
-        )
 
     def sent(self, rows: _Index, unmarked: _Floats, marks: _Floats) -> None:
         """Take note of what suspects are sent in this tick.
@@ -165,13 +186,7 @@ class Trials:
             unmarked: float32, `(k, 160)`: what they would be sent.
             marks: float32, `(k, 160)`: of `mark`.
         """
-        places = self._places(rows)
-        halved, last = _halved(unmarked * marks, self._last[places, 1])
-        self._last[places, 1] = last
-        self._sent[places, :, :-SAMPLES] = self._sent[places, :, SAMPLES:]
-        self._sent[places, 0, -SAMPLES:] = halved
-        self._sent[places, 1, -SAMPLES:] = np.sign(marks[:, -1:])
-        self._filled[places] += 1
+        _take_sent(rows, self.legs, unmarked, marks, self._last, self._sent, self._filled)
 
     def came(self, rows: _Index, frames: _Floats) -> None:
         """Take note of what came of suspects, before what they are sent in this tick is known.
@@ -180,36 +195,18 @@ class Trials:
             rows: intp, `(k,)`: suspects.
             frames: float32, `(k, 160)`: what came.
         """
-        places = self._places(rows)
-        halved, last = _halved(frames, self._last[places, 0])
-        self._last[places, 0] = last
-        for place, frame in zip(places.tolist(), halved, strict=True):
-            self._correlate(place, frame)
-
-    def _first(self, place: int) -> int:
-        """Return the least delay that is looked at [samples]: it has been sent for sure."""
-        return max(SAMPLES, int(self._delay[place]) * SAMPLES - _SPAN // 2)
-
-    def _correlate(self, place: int, frame: _Floats) -> None:
-        first = self._first(place)
-        if self._filled[place] * SAMPLES < first + _SPAN + SAMPLES:
-            return
-        end = _RING + SAMPLES - first
-        begin = end - _SPAN - SAMPLES + 1
-        part = self._sent[place, 0, begin:end]
-        power = float(np.vecdot(part, part)) / len(part)
-        self._power[place] = max(power, _FORGOTTEN * self._power[place])
-        own = float(np.vecdot(frame, frame))
-        if power <= LOUD * self._power[place] or own <= 0:
-            return
-        alike = np.correlate(part, frame)
-        alike *= np.float32(1 / math.sqrt(own * power * SAMPLES))
-        self._sums[place, 0] += alike
-        # What it would be without the marks: by the sign in the middle of each window.
-        sign = self._sent[place, 1, begin + SAMPLES // 2 : begin + SAMPLES // 2 + _SPAN]
-        self._sums[place, 1] += alike * sign
-        self._sums[place, 2] += sign
-        self._frames[place] += 1
+        _take_came(
+            rows,
+            self.legs,
+            frames,
+            self._first,
+            self._last,
+            self._sent,
+            self._filled,
+            self._power,
+            self.sums,
+            self.frames,
+        )
 
     def judge(self, tick: int) -> Verdict:
         """Judge those of whom enough is known; they are tried no more."""
@@ -217,11 +214,12 @@ class Trials:
         # Where the last frame was sent with its sign changed, the next would not go on from it.
         plain = (tick - 1 - self._began) // MARK_TICKS % 2 == 0
         for place in np.flatnonzero((self.legs >= 0) & plain).tolist():
-            frames = int(self._frames[place])
+            frames = int(self.frames[place])
             over = frames >= FRAMES_DISMISSED or tick - self._began[place] > TICKS_DISMISSED
             row = int(self.legs[place])
             if frames >= FRAMES and self._returns(place, frames):
-                delay = self._first(place) + _SPAN - 1 - int(np.abs(self._sums[place, 0]).argmax())
+                at = int(np.abs(self.sums[place, _ALIKE]).argmax())
+                delay = int(self._first[place]) + _SPAN - 1 - at
                 verdict.guilty.append(row)
                 verdict.delay.append(delay / RATE)
                 verdict.loss_db.append(float(self._loss_db[place]))
@@ -230,11 +228,12 @@ class Trials:
             else:
                 continue
             self.legs[place] = _NOBODY
+        self.active = bool((self.legs >= 0).any())
         return verdict
 
     def _returns(self, place: int, frames: int) -> bool:
-        at = int(np.abs(self._sums[place, 0]).argmax())
-        marked, unmarked, signs = self._sums[place, :, at].tolist()
+        at = int(np.abs(self.sums[place, _ALIKE]).argmax())
+        marked, unmarked, signs = self.sums[place, :, at].tolist()
         plain, turned = (frames + signs) / 2, (frames - signs) / 2
         if min(plain, turned) < LEAST_EACH:
             return False
@@ -243,10 +242,124 @@ class Trials:
         return bool(least >= CORRELATED)
 
 
-def _halved(sound: _Floats, last: _Floats) -> tuple[_Floats, _Floats]:
-    """Bring frames to 4 kHz and to differences: `(k, 160)` to `(k, 80)`, and their ends."""
-    mean = sound[:, 0::2] + sound[:, 1::2]
-    difference = mean.copy()
-    difference[:, 1:] -= mean[:, :-1]
-    difference[:, 0] -= last
-    return difference, mean[:, -1]
+@inlined
+def _place(legs: _Index, row: int) -> int:
+    """Return where a suspect is tried."""
+    place = 0
+    while legs[place] != row:
+        place += 1
+    return place
+
+
+@inlined
+def _halve(sound: _Floats, last: np.float32, out: _Floats) -> np.float32:
+    """Bring a frame to 4 kHz and to differences, and return its end, where the next begins."""
+    for k in range(out.size):
+        mean = sound[2 * k] + sound[2 * k + 1]
+        out[k] = mean - last
+        last = mean
+    return last
+
+
+@compiled("int64(int64[::1], int64[::1], int64, int64[::1], int64[::1])")
+def _among(legs: _Index, position: _Index, speakers: int, rows: _Index, positions: _Index) -> int:
+    count = 0
+    for place in range(legs.size):
+        row = legs[place]
+        if row >= 0 and 0 <= position[row] < speakers:
+            rows[count], positions[count] = row, position[row]
+            count += 1
+    return count
+
+
+@compiled("void(int64, int64[::1], int64[::1], int64[::1], float32[::1], float32[:, ::1])")
+def _mark(
+    tick: int, rows: _Index, legs: _Index, began: _Numbers, curve: _Floats, out: _Floats
+) -> None:
+    step = out.shape[1] // curve.size
+    for i in range(rows.size):
+        since = tick - began[_place(legs, rows[i])]
+        sign = np.float32(1) if since // MARK_TICKS % 2 == 0 else np.float32(-1)
+        marks = out[i]
+        if since % MARK_TICKS == 0 and since > 0:
+            for k in range(marks.size):
+                marks[k] = sign * curve[k // step]
+        else:
+            marks[:] = sign
+
+
+@compiled(
+    "void(int64[::1], int64[::1], float32[:, ::1], float32[:, ::1], float32[:, ::1],"
+    " float32[:, :, ::1], int64[::1])"
+)
+def _take_sent(
+    rows: _Index,
+    legs: _Index,
+    unmarked: _Floats,
+    marks: _Floats,
+    last: _Floats,
+    sent: _Floats,
+    filled: _Numbers,
+) -> None:
+    marked = np.empty(FRAME, np.float32)
+    for i in range(rows.size):
+        place = _place(legs, rows[i])
+        for k in range(marked.size):
+            marked[k] = unmarked[i, k] * marks[i, k]
+        at = filled[place] * SAMPLES % _RING
+        sound, sign = sent[place, 0], sent[place, 1]
+        last[place, _SENT] = _halve(marked, last[place, _SENT], sound[at : at + SAMPLES])
+        sign[at : at + SAMPLES] = np.sign(marks[i, -1])
+        for k in range(at, at + SAMPLES):
+            sound[k + _RING] = sound[k]
+            sign[k + _RING] = sign[k]
+        filled[place] += 1
+
+
+@compiled(
+    "void(int64[::1], int64[::1], float32[:, ::1], int64[::1], float32[:, ::1],"
+    " float32[:, :, ::1], int64[::1], float64[::1], float32[:, :, ::1], int64[::1])"
+)
+def _take_came(
+    rows: _Index,
+    legs: _Index,
+    came: _Floats,
+    least: _Numbers,
+    last: _Floats,
+    sent: _Floats,
+    filled: _Numbers,
+    powers: _Doubles,
+    sums: _Floats,
+    frames: _Numbers,
+) -> None:
+    frame = np.empty(SAMPLES, np.float32)
+    for i in range(rows.size):
+        place = _place(legs, rows[i])
+        last[place, _CAME] = _halve(came[i], last[place, _CAME], frame)
+        first = least[place]
+        if filled[place] * SAMPLES < first + _SPAN + SAMPLES:
+            continue
+        end = filled[place] * SAMPLES % _RING + _RING + SAMPLES - first
+        begin = end - _SPAN - SAMPLES + 1
+        part, sign = sent[place, 0, begin:end], sent[place, 1, begin:end]
+        total = np.float32(0)
+        for k in range(part.size):
+            total += part[k] * part[k]
+        power = np.float64(total) / part.size
+        powers[place] = max(power, _FORGOTTEN * powers[place])
+        own = np.float32(0)
+        for k in range(frame.size):
+            own += frame[k] * frame[k]
+        if power <= LOUD * powers[place] or own <= 0:
+            continue
+        scale = np.float32(1 / np.sqrt(own * power * SAMPLES))
+        for lag in range(_SPAN):
+            alike = np.float32(0)
+            for k in range(frame.size):
+                alike += part[lag + k] * frame[k]
+            alike *= scale
+            sums[place, _ALIKE, lag] += alike
+            # What it would be without the marks: by the sign in the middle of each window.
+            sums[place, _UNMARKED, lag] += alike * sign[lag + SAMPLES // 2]
+            sums[place, _SIGNS, lag] += sign[lag + SAMPLES // 2]
+        frames[place] += 1

@@ -3,10 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bridge.media.codecs import FRAME
-from bridge.media.echo_screen import Suspicion
-from bridge.media.echo_trial import MARK_TICKS, PLACES, TICKS_DISMISSED, Trials, Verdict
+from bridge.media.echo_screen import DELAYS, Suspicion
+from bridge.media.echo_trial import LOUD, MARK_TICKS, PLACES, TICKS_DISMISSED, Trials, Verdict
 from tests.support.sentences import at_level, talk
 
 ROW = np.array([3])
@@ -110,3 +112,48 @@ def test_suspects_are_few_at_a_time() -> None:
     assert sorted(trials.legs.tolist()) == rows[:PLACES].tolist()
     trials.end(rows)
     assert not trials.active
+
+
+def halved(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return frames at 4 kHz, as differences, in one piece."""
+    return np.diff(sound.astype(np.float64).reshape(-1, 2).sum(axis=1), prepend=0)
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(1, DELAYS),
+    st.integers(0, 2**32 - 1),
+    st.lists(st.sampled_from([0.0, 10.0, 1000.0]), min_size=50, max_size=50),
+)
+def test_frames_are_correlated_as_the_formula_says(
+    delay: int, seed: int, loudness: list[float]
+) -> None:
+    """Over all delays of 60 ms, with the marks and without; soft frames do not count."""
+    rng = np.random.default_rng(seed)
+    trials = Trials()
+    trials.begin(suspicion(3, np.array([7, 1])), 0)
+    trials.begin(suspicion(delay), 0)
+    place = trials.legs.tolist().index(3)
+    sent, came, signs = np.zeros((3, 50, FRAME), np.float32)
+    wanted, frames, greatest = np.zeros((3, 240)), 0, 0.0
+    first = max(80, 80 * delay - 120)
+    for tick, level in enumerate(loudness):
+        came[tick] = 500 * rng.standard_normal(FRAME) + sent[max(tick - delay, 0)]
+        trials.came(ROW, came[tick : tick + 1])
+        begin = 80 * (tick + 1) - first - 240 - 79
+        if tick * 80 >= first + 240 + 80:
+            part = halved(sent)[begin : begin + 319]
+            frame = halved(came)[80 * tick : 80 * tick + 80]
+            power = np.square(part).mean()
+            greatest = max(power, 0.995 * greatest)
+            if power > LOUD * greatest:
+                alike = np.correlate(part, frame) / np.sqrt(80 * power * np.square(frame).sum())
+                sign = signs.reshape(-1)[::2][begin + 40 : begin + 280]
+                wanted += alike, alike * sign, sign
+                frames += 1
+        marks = trials.mark(tick, ROW, FRAME)
+        sound = (level * rng.standard_normal((1, FRAME))).astype(np.float32)
+        trials.sent(ROW, sound, marks)
+        sent[tick], signs[tick] = sound[0] * marks[0], marks[0, -1]
+    assert trials.frames[place] == frames
+    np.testing.assert_allclose(trials.sums[place], wanted, atol=1e-4)

@@ -361,7 +361,9 @@ def _loops(function: ast.AST) -> list[str]:
         inner
         for node in ast.walk(function)
         if isinstance(node, ast.FunctionDef)
-        and any(ast.unparse(mark).startswith("compiled(") for mark in node.decorator_list)
+        and any(
+            ast.unparse(mark).startswith(("compiled(", "inlined")) for mark in node.decorator_list
+        )
         for inner in ast.walk(node)
     }
     return [
@@ -410,7 +412,6 @@ FEW = (
     "echo.release(",
     "self._watched(",
     "zip(verdict.guilty",
-    "zip(places",
     "((options.over_loud",
     "((theirs, came)",
     "('came', 'said')",
