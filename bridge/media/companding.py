@@ -238,7 +238,7 @@ def encode_others(
     curves: npt.NDArray[np.float32],
     out: npt.NDArray[np.uint8],
 ) -> None:
-    """Encode what `mix.hear_others` gives each speaker, while it is in the registers.
+    """Encode what `mix.hear_others` would give each speaker, while it is in the registers.
 
     Args:
         seating: who sits where, and the codec.

@@ -112,33 +112,29 @@ class EchoGuard(Rows):
     def take(self, seating: Seating, pcm: _Floats) -> None:
         """Take what came of suspects in: float32, `(speakers, 160)`, before any gain."""
         if self.trials.active:
-            rows, position = self._suspects(seating)
+            rows, positions = self.suspects(seating)
             if len(rows):
-                self.trials.came(rows, pcm[position])
+                self.trials.came(rows, pcm[positions])
 
-    def mark(self, tick: int, seating: Seating, heard: _Floats) -> tuple[_Index, _Floats]:
+    def suspects(self, seating: Seating) -> tuple[_Index, _Index]:
+        """Return who is tried and speaks in a room: rows and positions, intp `(k,)` each."""
+        return self.trials.among(seating.position, seating.speakers)
+
+    def mark(self, tick: int, rows: _Index, heard: _Floats) -> _Floats:
         """Mark what suspects are sent, in place.
 
         Args:
             tick: now.
-            seating: who sits where.
-            heard: float32, `(speakers, 160)`: what each speaker is sent, by position.
+            rows: intp, `(k,)`: of `suspects`.
+            heard: float32, `(k, 160)`: what each is sent.
 
         Returns:
-            Positions of the suspects, intp `(k,)`, and marks, float32 `(k, 160)`.
+            The marks, float32 `(k, 160)`.
         """
-        rows, position = self._suspects(seating)
         marks = self.trials.mark(tick, rows, heard.shape[1])
-        unmarked = heard[position]
-        self.trials.sent(rows, unmarked, marks)
-        heard[position] = unmarked * marks
-        return position, marks
-
-    def _suspects(self, seating: Seating) -> tuple[_Index, _Index]:
-        rows = self.trials.legs[self.trials.legs >= 0]
-        position = seating.position[rows]
-        speaking = (position >= 0) & (position < seating.speakers)
-        return rows[speaking], position[speaking]
+        self.trials.sent(rows, heard, marks)
+        heard *= marks
+        return marks
 
     def judge(self, tick: int) -> Verdict:
         """Name the suspects that return what they are sent, and leave those that do not."""

@@ -125,11 +125,13 @@ class Guards:
         """Somebody is sent something marked."""
         return self.echo.trials.active
 
-    def mark(
-        self, seating: Seating, heard: npt.NDArray[np.float32]
-    ) -> tuple[_Index, npt.NDArray[np.float32]]:
+    def suspects(self, seating: Seating) -> tuple[_Index, _Index]:
+        """Return whom to mark something for; see `EchoGuard.suspects`."""
+        return self.echo.suspects(seating)
+
+    def mark(self, rows: _Index, heard: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Mark what is sent to those who may be returning it; see `EchoGuard.mark`."""
-        return self.echo.mark(self.history.tick, seating, heard)
+        return self.echo.mark(self.history.tick, rows, heard)
 
     # --- each of them ---------------------------------------------------------------------------
 

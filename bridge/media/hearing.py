@@ -26,6 +26,7 @@ from bridge.media.volume import Volume
 __all__ = ["Hearing"]
 
 _NOTHING: Final = np.empty((0, FRAME), np.float32)
+_NOBODY: Final = np.empty(0, np.intp)
 
 
 class Hearing(Rows):
@@ -38,7 +39,6 @@ class Hearing(Rows):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
-        self._heard: npt.NDArray[np.float32] = self.column("_heard", np.float32, FRAME)
         self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
         # What is said in each, and as it is heard: turned down where that is too loud.
@@ -51,20 +51,9 @@ class Hearing(Rows):
         self._curves = self.rooms.copy()
         # By place in `seating.ears`.
         self.whispers = np.zeros((0, FRAME), np.float32)
-        # Of this tick: what each speaker hears has been written out; else it is encoded as it is
-        # computed, and never stands anywhere.
-        self._made = True
-        self._seating: Seating | None = None
-
-    @property
-    def heard(self) -> npt.NDArray[np.float32]:
-        """What each speaker hears of its room, to read or to change: float32, `(legs, 160)`."""
-        if not self._made and self._seating is not None:
-            hear_others(
-                self._seating, self.pcm, self.rooms, self._limited, self._curves, self._heard
-            )
-            self._made = True
-        return self._heard
+        # Of this tick: positions of speakers who hear their room otherwise than it is, and what.
+        self._marked = _NOBODY
+        self._marked_frames = _NOTHING
 
     def grow_rooms(self, capacity: int) -> None:
         """Make place for the sums of so many rooms."""
@@ -147,6 +136,7 @@ class Hearing(Rows):
 
     def mix(self, seating: Seating, chimes: Players) -> None:
         """Sum each room, add what is played to all of it, and take each speaker out."""
+        self._marked, self._marked_frames = _NOBODY, _NOTHING
         sum_rooms(seating, self.pcm, self.rooms, self._least, self._most)
         rooms = chimes.active.nonzero()[0]
         if len(rooms):
@@ -155,7 +145,6 @@ class Hearing(Rows):
             place[place == len(rooms)] = 0
             chosen = rooms[place] == seating.room_whole
             self.rooms[seating.rooms[chosen]] += frames[place[chosen]]
-        self._seating, self._made = seating, False
         self.turned = self.rooms
         self._limited[:] = False
         if len(seating.ears) or len(self.whispers):
@@ -191,6 +180,31 @@ class Hearing(Rows):
         self.turned[rooms] *= self._curves[rooms]
         if len(seating.ears):
             self.whispers *= limiter.curves(seating.ear_room, FRAME)
+
+    def others(self, seating: Seating, positions: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Return what some speakers hear of their rooms, few if any.
+
+        Args:
+            seating: who sits where.
+            positions: intp, `(k,)`: of speakers, each once.
+
+        Returns:
+            float32, `(k, 160)`, unclipped: the room without oneself, turned down where it is too
+            loud; of those of `mark` as it is marked.
+        """
+        frames = hear_others(seating, positions, self.pcm, self.rooms, self._limited, self._curves)
+        for position, frame in zip(self._marked.tolist(), self._marked_frames, strict=True):
+            frames[positions == position] = frame
+        return frames
+
+    def mark(self, positions: npt.NDArray[np.intp], frames: npt.NDArray[np.float32]) -> None:
+        """Let a few speakers hear something else of their rooms in this tick.
+
+        Args:
+            positions: intp, `(k,)`: of speakers, each once.
+            frames: float32, `(k, 160)`: what they hear, unclipped.
+        """
+        self._marked, self._marked_frames = positions, frames
 
     def play(
         self,
@@ -245,7 +259,7 @@ class Hearing(Rows):
         hears = (legs.room[rows] >= 0) & legs.hears[rows] & ~replaced[rows]
         hears &= legs.codec[rows] < TABLED
         speaking = hears & (positions < seating.speakers)
-        frames[speaking] = self._others(legs.room[rows[speaking]], positions[speaking])
+        frames[speaking] = self.others(seating, positions[speaking])
         listening = hears & ~speaking
         frames[listening] = self.turned[legs.room[rows[listening]]]
         if len(seating.ears):
@@ -259,17 +273,6 @@ class Hearing(Rows):
         if len(front):
             frames[place[front]] += foreground.render(front)
         return positions, frames
-
-    def _others(
-        self, rooms: npt.NDArray[np.intp], positions: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.float32]:
-        """Return what some speakers hear of their rooms, few if any: float32, `(k, 160)`."""
-        if self._made:
-            return self._heard[positions]
-        frames: npt.NDArray[np.float32] = self.rooms[rooms] - self.pcm[positions]
-        limited = self._limited[rooms]
-        frames[limited] *= self._curves[rooms[limited]]
-        return frames
 
     def encode(
         self,
@@ -290,12 +293,9 @@ class Hearing(Rows):
             uint8, `(n, 160)`, by position: a view of `codes`.
         """
         n = seating.speakers
-        if self._made:
-            encode(seating.codec, self._heard[:n], self.codes[:n])
-        else:
-            encode_others(
-                seating, self.pcm, self.rooms, self._limited, self._curves, self.codes[:n]
-            )
+        encode_others(seating, self.pcm, self.rooms, self._limited, self._curves, self.codes[:n])
+        if len(self._marked):
+            self.codes[self._marked] = self._encode(seating.codec, self._marked_frames)
         for codec, rooms, listening, which in seating.listening_to:
             self.codes[listening] = self._encode(codec, self.turned[rooms])[which]
         self.codes[seating.deaf] = seating.deaf_code[:, None]

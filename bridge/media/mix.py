@@ -91,23 +91,28 @@ def _peaks(rooms: _Sound, least: _Sound, most: _Sound, chosen: _Index, peaks: _S
 
 def hear_others(
     seating: Seating,
+    positions: _Index,
     pcm: _Sound,
     rooms: _Sound,
     limited: npt.NDArray[np.bool_],
     curves: _Sound,
-    out: _Sound,
-) -> None:
-    """Give each speaker its room without itself, turned down where it is too loud, unclipped.
+) -> _Sound:
+    """Give speakers their room without themselves, turned down where it is too loud, unclipped.
 
     Args:
         seating: who sits where.
+        positions: intp, `(k,)`: of the speakers.
         pcm: float32, `(>= speakers, 160)`: what each speaker says, by position.
         rooms: float32, `(rooms, 160)`: the rooms' sums.
         limited: bool, `(rooms,)`: rooms that are turned down.
         curves: float32, `(rooms, 160)`: by what, sample by sample; other rooms' is not looked at.
-        out: float32, `(>= speakers, 160)`: gets what each speaker hears.
+
+    Returns:
+        float32, `(k, 160)`: what each of them hears.
     """
-    _take_out(pcm, seating.first, seating.spoken, rooms, limited, curves, out)
+    heard = np.empty((len(positions), pcm.shape[1]), np.float32)
+    _take_out(pcm, seating.speaker_room, positions, rooms, limited, curves, heard)
+    return heard
 
 
 @compiled(
@@ -116,24 +121,21 @@ def hear_others(
 )
 def _take_out(
     pcm: _Sound,
-    first: _Index,
-    spoken: _Index,
+    room_of: _Index,
+    positions: _Index,
     rooms: _Sound,
     limited: npt.NDArray[np.bool_],
     curves: _Sound,
     out: _Sound,
 ) -> None:
-    for place in range(spoken.size):
-        room = spoken[place]
-        total, curve = rooms[room], curves[room]
-        for position in range(first[place], first[place + 1]):
-            own, heard = pcm[position], out[position]
-            if limited[room]:
-                for k in range(own.size):
-                    heard[k] = (total[k] - own[k]) * curve[k]
-            else:
-                for k in range(own.size):
-                    heard[k] = total[k] - own[k]
+    for i in range(positions.size):
+        room = room_of[positions[i]]
+        total, curve, own, heard = rooms[room], curves[room], pcm[positions[i]], out[i]
+        for k in range(own.size):
+            heard[k] = total[k] - own[k]
+        if limited[room]:
+            for k in range(own.size):
+                heard[k] *= curve[k]
 
 
 def clip(sums: _Sound, out: npt.NDArray[np.int16]) -> None:

@@ -425,9 +425,12 @@ class Tick:
     def _mark(self) -> None:
         """Mark what is sent to those who may be returning it."""
         state, seating = self._state, self._state.seating
-        heard = state.hearing.heard[: seating.speakers]
-        positions, marks = state.guards.mark(seating, heard)
-        state.wideband.mark(seating, positions, marks)
+        rows, positions = state.guards.suspects(seating)
+        if len(rows):
+            heard = state.hearing.others(seating, positions)
+            marks = state.guards.mark(rows, heard)
+            state.hearing.mark(positions, heard)
+            state.wideband.mark(seating, positions, marks)
 
     def _encode(self) -> None:
         state = self._state

@@ -121,11 +121,14 @@ class Conferences:
         self.gains.follow(self.levels, self.gate, self.agc, self.options)
         self.gains.apply(talkers, pcm)
         sums = np.zeros((int(self.legs.room.max()) + 1, FRAME), np.float32)
-        heard = np.empty(pcm.shape, np.float32)
         sum_rooms(seating, pcm, sums, np.empty_like(sums), np.empty_like(sums))
-        hear_others(seating, pcm, sums, np.zeros(len(sums), np.bool_), sums, heard)
+        everybody, nowhere = np.arange(len(pcm)), np.zeros(len(sums), np.bool_)
+        heard = hear_others(seating, everybody, pcm, sums, nowhere, sums)
         if self.guards.marks:
-            self.guards.mark(seating, heard)
+            rows, positions = self.guards.suspects(seating)
+            marked = heard[positions]
+            self.guards.mark(rows, marked)
+            heard[positions] = marked
         self._sent[:, :-FRAME] = self._sent[:, FRAME:]
         self._sent[:, -FRAME:] = 0
         self._sent[talkers, -FRAME:] = _coded(heard)

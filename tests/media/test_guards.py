@@ -4,13 +4,29 @@ import numpy as np
 import pytest
 
 from bridge.media.codecs import FRAME
-from bridge.media.messages import Configure, GiveLegs, LegGiven, LegGuarded, Place
-from tests.media.engine import PCM, Engine, Sender
+from bridge.media.companding import encode
+from bridge.media.echo_screen import Suspicion
+from bridge.media.echo_trial import MARK_TICKS
+from bridge.media.messages import (
+    Configure,
+    GiveLegs,
+    LegGiven,
+    LegGuarded,
+    Place,
+    Play,
+    PlayMode,
+    SetVolume,
+)
+from tests.media.engine import PCM, Engine, Sender, coded, find, loud
 from tests.support import g711
 from tests.support.clips import noise, scaled
 from tests.support.sentences import at_level, talk
 
 GUARDED = Configure(gate=False, agc=False, limiter=False)
+
+WORDS = loud(7, 4, peak=8000)
+STEADY = coded(np.full(20 * FRAME, 1500, np.int16))
+"""What is played or whispered beside them: always the same, so that it does not matter when."""
 
 
 def frames(sound: np.ndarray) -> PCM:
@@ -86,6 +102,49 @@ def test_an_echo_is_named_by_what_was_really_sent(codec: str) -> None:
             assert 180 <= named[0].delay_ms <= 320
         else:  # no telephone returns more than it is sent: that is a loop, not an echo
             assert [told.leg for told in named if told.leg != 1] == []
+
+
+@pytest.mark.parametrize("besides", ["nothing", "A-law", "prompt", "whisper", "volume", "replaced"])
+def test_a_suspect_is_sent_its_room_marked_and_all_else_as_it_is(besides: str) -> None:
+    """To the sample: what is played or whispered to it has no marks, and nobody else's room has."""
+    with Engine(bank=STEADY) as engine:
+        number = g711.PCMA if besides == "A-law" else g711.PCMU
+        engine.open(1, room=1, codec="PCMA" if besides == "A-law" else "PCMU", payload_type=number)
+        senders = {leg: engine.open(leg, room=1) for leg in (2, 3)}
+        engine.open(4, room=1)
+        if besides == "volume":
+            engine.command(SetVolume(leg=1, gain_db=6))
+        if besides == "whisper":
+            engine.command(Place(leg=3, room=1, whispers_to=1))
+        engine.run(2)
+        silence = np.zeros((8, FRAME), np.int16)
+        third = STEADY.reshape(-1, FRAME) if besides == "whisper" else np.zeros_like(STEADY)
+        third = third.reshape(-1, FRAME)
+        run(engine, senders, {2: silence, 3: third[:8]})
+        if besides in {"prompt", "replaced"}:
+            mode: PlayMode = "mix" if besides == "prompt" else "replace"
+            engine.command(Play(play=1, clips=[(0, len(STEADY))], leg=1, mode=mode))
+        guards = engine.state.guards
+        # The sign has been turned in this tick, and will be for seven more.
+        began = guards.history.tick - MARK_TICKS
+        rows = np.array([engine.row(1)])
+        suspicion = Suspicion(rows, np.array([10]), np.array([12], np.float32))
+        guards.echo.trials.begin(suspicion, began)
+        for leg in (1, 4):
+            engine.heard(leg)
+        said = np.concatenate((WORDS, silence[:3]))
+        run(engine, senders, {2: said, 3: third[: len(said)]})
+        room = WORDS.reshape(-1)
+        wanted = {
+            "prompt": STEADY[0] - room,
+            "replaced": STEADY[: len(room)],
+            "whisper": STEADY[0] - room,
+            "volume": -room * np.float32(10 ** (6 / 20)),
+        }.get(besides, -room)
+        codes = np.empty((4, FRAME), np.uint8)
+        encode(besides == "A-law", wanted.reshape(4, FRAME).astype(np.float32), codes)
+        assert find(engine.heard(1), g711.decode(codes.tobytes(), number)) >= 0
+        assert find(engine.heard(4), room) >= 0
 
 
 def test_a_successor_goes_on_holding() -> None:

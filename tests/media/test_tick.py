@@ -412,6 +412,7 @@ FEW = (
     "echo.release(",
     "self._watched(",
     "zip(verdict.guilty",
+    "zip(self._marked",
     "((options.over_loud",
     "((theirs, came)",
     "('came', 'said')",
