@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media.codecs import FRAME, SAMPLE_RATE
 
 __all__ = ["PAIRS", "TOLD_PAIRS", "WATCHED", "Watch", "pictures"]
@@ -39,9 +40,11 @@ OLDEST: Final = 300
 
 _SAMPLES: Final = 512
 _FRAMES: Final = 4
-_BAND: Final = slice(300 * _SAMPLES // SAMPLE_RATE, 3400 * _SAMPLES // SAMPLE_RATE)
+_FIRST: Final = 300 * _SAMPLES // SAMPLE_RATE
+_LINES: Final = 3400 * _SAMPLES // SAMPLE_RATE - _FIRST
 _AROUND: Final = 4  # lines on either side
-_SOFTEST: Final = _SAMPLES / 8
+_MEAN: Final = np.float32(1 / (2 * _AROUND + 1))
+_SOFTEST: Final = np.float32(_SAMPLES / 8)
 """Magnitude of a line below which nothing is told apart: a twentieth of G.711's smallest step."""
 
 _WINDOW: Final = np.hanning(_SAMPLES).astype(np.float32)
@@ -49,23 +52,14 @@ _NOBODY: Final = -1
 
 _Floats = npt.NDArray[np.float32]
 _Index = npt.NDArray[np.intp]
-
-
-def _pictures() -> _Floats:
-    """Return the matrix that takes from each line the mean of those around it."""
-    lines = np.arange(_BAND.start - _AROUND, _BAND.stop + _AROUND)
-    kept = np.arange(_BAND.start, _BAND.stop)
-    apart = np.abs(lines[:, None] - kept)
-    picture: _Floats = ((apart == 0) - (apart <= _AROUND) / (2 * _AROUND + 1)).astype(np.float32)
-    return picture
-
-
-_PICTURES: Final = _pictures()
-_LINES: Final = slice(_BAND.start - _AROUND, _BAND.stop + _AROUND)
+_Bools = npt.NDArray[np.bool_]
+_Numbers = npt.NDArray[np.int64]
 
 
 def pictures(sound: _Floats) -> _Floats:
     """Return what of the spectra of sounds stands out of its surroundings.
+
+    Of each line the logarithm of its magnitude less the mean of those of nine lines around it.
 
     Args:
         sound: float32, `(k, 512)`: 8 kHz, 16-bit scale.
@@ -73,10 +67,8 @@ def pictures(sound: _Floats) -> _Floats:
     Returns:
         float32, `(k, lines)`, of a length of 1 each.
     """
-    lines = np.abs(np.fft.rfft(sound * _WINDOW, axis=1)[:, _LINES])
-    lines += np.float32(_SOFTEST)
-    picture: _Floats = np.log(lines, dtype=np.float32) @ _PICTURES
-    picture /= np.sqrt(np.vecdot(picture, picture) + np.float32(1e-6))[:, None]
+    picture = np.empty((len(sound), _LINES), np.float32)
+    _draw(np.fft.rfft(sound * _WINDOW, axis=1), picture)
     return picture
 
 
@@ -87,14 +79,15 @@ class Watch:
         # Rows, by place; -1 where a place is free.
         self.legs: _Index = np.full(WATCHED, _NOBODY, np.intp)
         # Pairs seen, and the ticks at which the last of them were.
-        self.seen: npt.NDArray[np.int64] = np.zeros(WATCHED, np.int64)
+        self.seen: _Numbers = np.zeros(WATCHED, np.int64)
         self._alike: _Floats = np.zeros((WATCHED, PAIRS), np.float32)
-        self._at: npt.NDArray[np.int64] = np.zeros((WATCHED, PAIRS), np.int64)
+        self._at: _Numbers = np.zeros((WATCHED, PAIRS), np.int64)
         # The last frames of each, and the last spectrum, if it was loud enough.
         self._sound: _Floats = np.zeros((WATCHED, _FRAMES, FRAME), np.float32)
-        self._taken: npt.NDArray[np.int64] = np.zeros(WATCHED, np.int64)
-        self._picture: _Floats = np.zeros((WATCHED, _PICTURES.shape[1]), np.float32)
-        self._pictured: npt.NDArray[np.bool_] = np.zeros(WATCHED, np.bool_)
+        self._taken: _Numbers = np.zeros(WATCHED, np.int64)
+        self._picture: _Floats = np.zeros((WATCHED, _LINES), np.float32)
+        self._pictured: _Bools = np.zeros(WATCHED, np.bool_)
+        self._due: _Index = np.empty(WATCHED, np.intp)
         self.active = False
 
     def place_of(self, capacity: int) -> _Index:
@@ -134,31 +127,25 @@ class Watch:
             pcm: float32, `(speakers, 160)`: what came.
             least: float32, `(capacity,)`: level below which a leg's sound says nothing.
         """
-        places = np.flatnonzero(self.legs >= 0)
-        where = position[self.legs[places]]
-        heard = (where >= 0) & (where < len(pcm))
-        if not heard.all():
-            places, where = places[heard], where[heard]
-        self._sound[places, tick % _FRAMES] = pcm[where]
-        self._taken[places] += 1
-        if tick % BETWEEN == 0:
-            places = places[self._taken[places] >= _FRAMES]
-            if len(places):
-                self._look(tick, places, least[self.legs[places]])
+        due = _take(tick, self.legs, position, pcm, self._sound, self._taken, self._due)
+        if due and tick % BETWEEN == 0:
+            self._look(tick, self._due[:due], least)
 
     def _look(self, tick: int, places: _Index, least: _Floats) -> None:
-        order = (tick + 1 + np.arange(_FRAMES)) % _FRAMES
-        sound = self._sound[places][:, order].reshape(len(places), -1)[:, -_SAMPLES:]
-        loud = np.vecdot(sound, sound) > _SAMPLES * np.square(least)
-        picture = pictures(sound)
-        paired = np.flatnonzero(loud & self._pictured[places])
-        chosen = places[paired]
-        slot = self.seen[chosen] % PAIRS
-        self._alike[chosen, slot] = np.vecdot(picture[paired], self._picture[chosen])
-        self._at[chosen, slot] = tick
-        self.seen[chosen] += 1
-        self._picture[places] = picture
-        self._pictured[places] = loud
+        sound = np.empty((len(places), _SAMPLES), np.float32)
+        loud = np.empty(len(places), np.bool_)
+        _gather(tick, places, self.legs, self._sound, least, sound, loud)
+        _compare(
+            tick,
+            places,
+            pictures(sound),
+            loud,
+            self._picture,
+            self._pictured,
+            self._alike,
+            self._at,
+            self.seen,
+        )
 
     def judged(self, place: int, tick: int, ticks: int, pairs: int) -> float | None:
         """Return how continuous a leg's tones have been.
@@ -180,3 +167,108 @@ class Watch:
         if len(chosen) < pairs or age[chosen[-1]] > OLDEST:
             return None
         return float(self._alike[place, chosen].mean())
+
+
+@compiled("void(complex64[:, ::1], float32[:, ::1])")
+def _draw(spectra: npt.NDArray[np.complex64], picture: _Floats) -> None:
+    lines = np.empty(_LINES + 2 * _AROUND, np.float32)
+    for i in range(picture.shape[0]):
+        spectrum, drawn = spectra[i], picture[i]
+        for k in range(lines.size):
+            line = spectrum[_FIRST - _AROUND + k]
+            magnitude = np.sqrt(line.real * line.real + line.imag * line.imag)
+            lines[k] = np.log(magnitude + _SOFTEST)
+        power = np.float32(1e-6)
+        for k in range(drawn.size):
+            around = np.float32(0)
+            for n in range(2 * _AROUND + 1):
+                around += lines[k + n]
+            drawn[k] = lines[k + _AROUND] - around * _MEAN
+            power += drawn[k] * drawn[k]
+        scale = np.float32(1) / np.sqrt(power)
+        for k in range(drawn.size):
+            drawn[k] *= scale
+
+
+@compiled(
+    "int64(int64, int64[::1], int64[::1], float32[:, ::1], float32[:, :, ::1], int64[::1],"
+    " int64[::1])"
+)
+def _take(
+    tick: int,
+    legs: _Index,
+    position: _Index,
+    pcm: _Floats,
+    sound: _Floats,
+    taken: _Numbers,
+    due: _Index,
+) -> int:
+    """Keep the frames that came; return how many places have frames enough, `due` says which."""
+    count = 0
+    for place in range(legs.size):
+        if legs[place] < 0:
+            continue
+        where = position[legs[place]]
+        if not 0 <= where < pcm.shape[0]:
+            continue
+        sound[place, tick % _FRAMES] = pcm[where]
+        taken[place] += 1
+        if taken[place] >= _FRAMES:
+            due[count] = place
+            count += 1
+    return count
+
+
+@compiled(
+    "void(int64, int64[::1], int64[::1], float32[:, :, ::1], float32[::1], float32[:, ::1],"
+    " boolean[::1])"
+)
+def _gather(
+    tick: int,
+    places: _Index,
+    legs: _Index,
+    kept: _Floats,
+    least: _Floats,
+    sound: _Floats,
+    loud: _Bools,
+) -> None:
+    for i in range(places.size):
+        frames, joined = kept[places[i]], sound[i]
+        power = np.float32(0)
+        for k in range(_SAMPLES):
+            at = _FRAMES * FRAME - _SAMPLES + k
+            joined[k] = frames[(tick + 1 + at // FRAME) % _FRAMES, at % FRAME]
+        for k in range(_SAMPLES):
+            power += joined[k] * joined[k]
+        floor = least[legs[places[i]]]
+        loud[i] = power > np.float32(_SAMPLES) * floor * floor
+
+
+@compiled(
+    "void(int64, int64[::1], float32[:, ::1], boolean[::1], float32[:, ::1], boolean[::1],"
+    " float32[:, ::1], int64[:, ::1], int64[::1])"
+)
+def _compare(
+    tick: int,
+    places: _Index,
+    pictures: _Floats,
+    loud: _Bools,
+    before: _Floats,
+    pictured: _Bools,
+    alike: _Floats,
+    seen_at: _Numbers,
+    seen: _Numbers,
+) -> None:
+    for i in range(places.size):
+        place, picture, last = places[i], pictures[i], before[places[i]]
+        if loud[i] and pictured[place]:
+            product = np.float32(0)
+            for k in range(picture.size):
+                product += picture[k] * last[k]
+            slot = seen[place] % PAIRS
+            alike[place, slot] = product
+            seen_at[place, slot] = tick
+            seen[place] += 1
+        for k in range(picture.size):
+            last[k] = picture[k]
+        pictured[place] = loud[i]

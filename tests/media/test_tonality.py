@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bridge.media.tonality import BETWEEN, TOLD_PAIRS, WATCHED, Watch
+from bridge.media.tonality import BETWEEN, TOLD_PAIRS, WATCHED, Watch, pictures
 from tests.support.clips import music, noise, scaled
 from tests.support.sentences import FRAME, Sound, at_level, talk
 
@@ -62,3 +64,35 @@ def test_places_are_few_and_go_to_those_who_wait() -> None:
     assert (watch.place_of(len(legs)) >= 0).sum() == WATCHED
     watch.end(legs)
     assert not watch.active
+
+
+def drawn(sound: Sound) -> Sound:
+    """Return the picture of 512 samples as the formula says, in doubles."""
+    lines = np.log(np.abs(np.fft.rfft(sound * np.hanning(512)))[15:221] + 64)
+    picture = lines[4:-4] - np.convolve(lines, np.full(9, 1 / 9), "valid")
+    return picture / np.sqrt(picture @ picture + 1e-6)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1.0, 300.0, 20_000.0]))
+def test_pictures_are_as_the_formula_says(seed: int, level: float) -> None:
+    """Logarithms of lines of 300 to 3400 Hz less their surroundings, silence included."""
+    sound = level * np.random.default_rng(seed).standard_normal((3, 512))
+    wanted = np.array([drawn(each) for each in sound])
+    np.testing.assert_allclose(pictures(sound.astype(np.float32)), wanted, atol=1e-3)
+
+
+def test_the_last_64_ms_are_compared_with_those_80_ms_before() -> None:
+    """Of each leg its own, in the order in which they came."""
+    rng = np.random.default_rng(4)
+    said = (1000 * rng.standard_normal((2, 12, FRAME))).astype(np.float32)
+    watch, legs = Watch(), np.array([5, 3])
+    watch.begin(legs)
+    position = np.array([-1, -1, -1, 0, -1, 1])
+    for tick in range(12):
+        watch.take(tick, position, said[::-1, tick].copy(), np.full(6, 30, np.float32))
+    for place, sound in enumerate(said.reshape(2, -1).astype(np.float64)):
+        ends = (FRAME * 5, FRAME * 9)
+        first, second = (drawn(sound[end - 512 : end]) for end in ends)
+        assert watch.seen[place] == 1
+        assert watch.judged(place, 12, 12, 1) == pytest.approx(first @ second, abs=1e-3)
