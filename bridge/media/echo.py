@@ -107,6 +107,8 @@ class EchoGuard(Rows):
         rows = np.roll(rows, -int(np.searchsorted(rows, self._turn)))[:SCREENED]
         if len(rows):
             self._turn = int(rows[-1]) + 1
+            rows = self.trials.untried(rows)
+        if len(rows):
             self.trials.begin(screen(rows, history), history.tick)
 
     def take(self, seating: Seating, pcm: _Floats) -> None:

@@ -7,8 +7,7 @@ softer. So for each delay the differences
 
 are taken where what was sent is loud, and where what came is not louder than an echo can be (there
 the leg talks itself). Their mean is the loss; where they scatter by few decibels for some delay,
-the leg is suspected: talkers who have nothing to do with each other scatter by eight and more. For
-all delays at once, the sums of products of levels, their squares and their masks are correlations.
+the leg is suspected: talkers who have nothing to do with each other scatter by eight and more.
 """
 
 from typing import Final
@@ -16,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media.history import History
 
 __all__ = ["DELAYS", "LOOKED_AT", "Suspicion", "screen"]
@@ -41,8 +41,11 @@ LEAST_FRAMES: Final = 24
 LOSS_DB: Final = (2.0, 38.0)
 
 _TENTH: Final = 0.9
-_LENGTH: Final = 200
-"""Of the transforms: `LOOKED_AT + DELAYS` at least, so that no window comes around."""
+_NOTHING: Final = np.float32(0.001)
+"""Scatter that is none [dB squared]: rounding gives less."""
+
+_LOOSE: Final = np.float32(1e9)
+"""Scatter where a delay is out of the question."""
 
 _FLOOR: Final = np.float32(8.0**2)
 _Floats = npt.NDArray[np.float32]
@@ -82,49 +85,63 @@ def screen(legs: _Index, history: History) -> Suspicion:
     loud = np.partition(sent, int(_TENTH * sent.shape[1]), axis=1)[:, int(_TENTH * sent.shape[1])]
     came -= loud[:, None]
     sent -= loud[:, None]
-    # Loudest that was sent within the delays before each tick.
-    most = sent.copy()
-    step = 1
-    while step < DELAYS:
-        most[:, step:] = np.maximum(most[:, step:], most[:, :-step])
-        step *= 2
-    own = came > most[:, -LOOKED_AT:] - np.float32(OWN_DB)
-    theirs = np.zeros((3, len(legs), _LENGTH), np.float32)
-    ours = np.zeros((3, len(legs), _LENGTH), np.float32)
-    # Masks, levels under them, and their squares.
-    np.logical_not(own, out=theirs[0, :, :LOOKED_AT])
-    np.greater(sent, -np.float32(LOUD_DB), out=ours[0, :, : sent.shape[1]])
-    for each, levels in ((theirs, came), (ours, sent)):
-        ticks = levels.shape[1]
-        np.multiply(each[0, :, :ticks], levels, out=each[1, :, :ticks])
-        np.multiply(each[1, :, :ticks], levels, out=each[2, :, :ticks])
-    came_0, came_1, came_2 = np.conj(np.fft.rfft(theirs, axis=2))
-    sent_0, sent_1, sent_2 = np.fft.rfft(ours, axis=2)
-    products = np.stack(
-        (
-            sent_0 * came_0,
-            sent_0 * came_1,
-            sent_0 * came_2,
-            sent_1 * came_0,
-            sent_2 * came_0 - 2 * sent_1 * came_1,
-        )
-    )
-    sums = np.fft.irfft(products, _LENGTH, axis=2)[:, :, :DELAYS]
-    count = np.maximum(sums[0], 1)
-    level, square, theirs_mean, rest = sums[1:] / count
-    mean = level - theirs_mean
-    scatter = square + rest - np.square(mean)
-    without = square - np.square(level)
-    unlikely = (sums[0] < LEAST_FRAMES) | (scatter > EXPLAINED * without)
-    scatter[unlikely | (mean > -LOSS_DB[0]) | (mean < -LOSS_DB[1])] = np.inf
-    best = scatter.argmin(axis=1)
-    every = np.arange(len(legs))
-    found = scatter[every, best] < SCATTER_DB**2
-    delay = DELAYS - best[found].astype(np.int64)
-    return Suspicion(legs[found], delay, -mean[every, best][found])
+    scatter, loss_db = np.empty((2, len(legs)), np.float32)
+    delay = np.empty(len(legs), np.int64)
+    _compare(np.ascontiguousarray(sent), came, scatter, delay, loss_db)
+    found = scatter < SCATTER_DB**2
+    return Suspicion(legs[found], delay[found], loss_db[found])
 
 
 def _decibels(power: _Floats) -> _Floats:
     decibels: _Floats = np.log10(power + _FLOOR)
     decibels *= 10
     return decibels
+
+
+@compiled("void(float32[:, ::1], float32[:, ::1], float32[::1], int64[::1], float32[::1])")
+def _compare(
+    sent: _Floats,
+    came: _Floats,
+    scatter: _Floats,
+    delay: npt.NDArray[np.int64],
+    loss_db: _Floats,
+) -> None:
+    """Find the delay with which what came scatters least about what was sent."""
+    most, before = np.empty((2, LOOKED_AT + DELAYS), np.float32)
+    theirs, ours = np.empty(LOOKED_AT, np.float32), np.empty(LOOKED_AT + DELAYS, np.float32)
+    for i in range(scatter.size):
+        # Loudest that was sent within the delays before each tick, and a little longer.
+        most[:] = sent[i]
+        step = 1
+        while step < DELAYS:
+            before[:] = most
+            for t in range(step, most.size):
+                most[t] = max(before[t], before[t - step])
+            step *= 2
+        for t in range(LOOKED_AT):
+            own = came[i, t] > most[DELAYS + t] - np.float32(OWN_DB)
+            theirs[t] = np.float32(0) if own else np.float32(1)
+        for t in range(ours.size):
+            ours[t] = np.float32(1) if sent[i, t] > -np.float32(LOUD_DB) else np.float32(0)
+        scatter[i], delay[i], loss_db[i] = _LOOSE, DELAYS, 0
+        for lag in range(DELAYS):
+            frames = level = square = difference = rest = np.float32(0)
+            for t in range(LOOKED_AT):
+                weight = theirs[t] * ours[lag + t]
+                apart = came[i, t] - sent[i, lag + t]
+                frames += weight
+                level += weight * came[i, t]
+                square += weight * came[i, t] * came[i, t]
+                difference += weight * apart
+                rest += weight * apart * apart
+            count = max(frames, np.float32(1))
+            mean = difference / count
+            least = rest / count - mean * mean
+            without = square / count - (level / count) * (level / count)
+            if (
+                frames >= LEAST_FRAMES
+                and least + _NOTHING <= np.float32(EXPLAINED) * without
+                and -np.float32(LOSS_DB[1]) <= mean <= -np.float32(LOSS_DB[0])
+                and least < scatter[i]
+            ):
+                scatter[i], delay[i], loss_db[i] = least, DELAYS - lag, -mean

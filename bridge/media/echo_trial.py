@@ -127,11 +127,20 @@ class Trials:
         self._rows: _Index = np.empty(PLACES, np.intp)
         self._positions: _Index = np.empty(PLACES, np.intp)
 
+    def untried(self, rows: _Index) -> _Index:
+        """Return those of some legs that could be tried: nobody while there is no place."""
+        if (self.legs >= 0).all():
+            return rows[:0]
+        return rows[~(rows[:, None] == self.legs).any(axis=1)]
+
     def begin(self, suspicion: Suspicion, tick: int) -> None:
         """Try suspects, as far as there is place."""
         free = np.flatnonzero(self.legs < 0)
-        new = np.flatnonzero(~np.isin(suspicion.legs, self.legs))[: len(free)]
+        new = ~(suspicion.legs[:, None] == self.legs).any(axis=1)
+        new = np.flatnonzero(new)[: len(free)]
         free = free[: len(new)]
+        if not len(free):
+            return
         self.legs[free] = suspicion.legs[new]
         self._first[free] = np.maximum(SAMPLES, suspicion.delay[new] * SAMPLES - _SPAN // 2)
         self._loss_db[free] = suspicion.loss_db[new]
@@ -147,7 +156,7 @@ class Trials:
     def end(self, rows: _Index) -> None:
         """Try legs no more."""
         if self.active and len(rows):
-            self.legs[np.isin(self.legs, rows)] = _NOBODY
+            self.legs[(rows[:, None] == self.legs).any(axis=0)] = _NOBODY
             self.active = bool((self.legs >= 0).any())
 
     def among(self, position: _Index, speakers: int) -> tuple[_Index, _Index]:

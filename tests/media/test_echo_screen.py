@@ -2,8 +2,21 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from bridge.media.echo_screen import DELAYS, LOOKED_AT, Suspicion, screen
+from bridge.media.echo_screen import (
+    DELAYS,
+    EXPLAINED,
+    LEAST_FRAMES,
+    LOOKED_AT,
+    LOSS_DB,
+    LOUD_DB,
+    OWN_DB,
+    SCATTER_DB,
+    Suspicion,
+    screen,
+)
 from bridge.media.history import TICKS, History
 
 NOISE = 10.0
@@ -71,3 +84,55 @@ def test_silence_proves_nothing() -> None:
     """Neither of the one nor of the other."""
     assert not len(look(np.zeros(TICKS), 0.1 * syllables(3)).legs)
     assert not len(look(syllables(3), np.zeros(TICKS)).legs)
+
+
+def scatter_with(
+    sent: np.ndarray, came: np.ndarray, delay: int, slack: float
+) -> tuple[float, float]:
+    """Return scatter and loss with one delay as the formula says; infinite where it is no echo.
+
+    Args:
+        sent: Levels.
+        came: Levels.
+        delay: [ticks].
+        slack: By how much limits may be missed [dB, dB squared].
+    """
+    back = 10 * np.log10(np.square(sent) + 64)[-LOOKED_AT - DELAYS - 1 : -1]
+    came = 10 * np.log10(np.square(came) + NOISE**2 + 64)[-LOOKED_AT - 1 : -1]
+    loud = np.sort(back)[int(0.9 * len(back))]
+    most = np.array([back[max(0, at - 63) : at + 1].max() for at in range(len(back))])[DELAYS:]
+    back = back[DELAYS - delay :][:LOOKED_AT]
+    chosen = (came <= most - OWN_DB) & (back > loud - LOUD_DB)
+    if chosen.sum() < LEAST_FRAMES:
+        return np.inf, 0
+    apart = (back - came)[chosen]
+    follows = apart.var() <= EXPLAINED * came[chosen].var() + slack
+    likely = LOSS_DB[0] - slack <= apart.mean() <= LOSS_DB[1] + slack
+    return (apart.var() if follows and likely else np.inf), apart.mean()
+
+
+@settings(max_examples=100)
+@given(
+    st.integers(0, 1000),
+    st.integers(1, DELAYS + 3),
+    st.floats(0, 40),
+    st.sampled_from([0.5, 3.0, 5.0]),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_who_is_suspected_follows_the_formula(
+    seed: int, delay: int, loss_db: float, scatter: float, own: float
+) -> None:
+    """The delay with the least scatter, whatever else is said; at a limit it may go either way."""
+    random = np.random.default_rng(seed)
+    sent = syllables(seed)
+    came = delayed(sent, delay) * 10 ** ((random.normal(0, scatter, TICKS) - loss_db) / 20)
+    came += own * syllables(seed + 5000)
+    suspected = look(sent, came)
+    delays = range(1, DELAYS + 1)
+    least = min(scatter_with(sent, came, ticks, -0.02)[0] for ticks in delays)
+    if not len(suspected.legs):
+        assert least > SCATTER_DB**2 - 0.02
+    else:
+        found, loss = scatter_with(sent, came, int(suspected.delay[0]), 0.02)
+        assert found < min(SCATTER_DB**2, least) + 0.02
+        assert suspected.loss_db[0] == pytest.approx(loss, abs=0.01)

@@ -414,7 +414,6 @@ FEW = (
     "zip(verdict.guilty",
     "zip(self._marked",
     "((options.over_loud",
-    "((theirs, came)",
     "('came', 'said')",
     "(-1, 0, 1)",
     "((self.packets",
