@@ -14,10 +14,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.echo_screen import DELAYS, LOOKED_AT, LOUD_DB, screen
 from bridge.media.echo_trial import Trials, Verdict
-from bridge.media.history import History
+from bridge.media.history import TICKS, History
 from bridge.media.levels import Levels
 from bridge.media.seating import Seating
 
@@ -55,6 +56,7 @@ GONE_TIMES: Final = 2
 _FEWEST: Final = 30
 _FRAME_S: Final = 0.02
 _FADE: Final = np.float32(0.975)
+_SENT: Final = np.float32(SENT)
 _Floats = npt.NDArray[np.float32]
 _Index = npt.NDArray[np.intp]
 _NOBODY: Final = np.empty(0, np.intp)
@@ -89,13 +91,17 @@ class EchoGuard(Rows):
 
     def note(self, seating: Seating, levels: Levels, history: History) -> None:
         """Take note, ten times a second, of who is heard while others are."""
-        rows = seating.order[: seating.speakers]
-        sent = np.zeros(self.capacity, np.bool_)
-        sent[rows] = history.sent_at(rows, history.tick - 1) > SENT
-        self.sent *= _FADE
-        self.sent += sent
-        self.both *= _FADE
-        self.both += sent & levels.talking
+        slot = (history.tick - 1) & (TICKS - 1)
+        _note(
+            seating.order,
+            seating.speakers,
+            history.room,
+            history.rooms[slot],
+            history.said[slot],
+            levels.talking,
+            self.sent,
+            self.both,
+        )
 
     def search(self, history: History) -> None:
         """Compare the legs whose turn it is, by levels, if there is any reason to."""
@@ -104,7 +110,8 @@ class EchoGuard(Rows):
         if not len(rows):
             return
         rows = rows[history.tick - history.since[rows] > LOOKED_AT + DELAYS]
-        rows = np.roll(rows, -int(np.searchsorted(rows, self._turn)))[:SCREENED]
+        first = int(np.searchsorted(rows, self._turn))
+        rows = np.concatenate((rows[first:], rows[:first]))[:SCREENED]
         if len(rows):
             self._turn = int(rows[-1]) + 1
             rows = self.trials.untried(rows)
@@ -216,3 +223,28 @@ class EchoGuard(Rows):
     def weigh(self, factor: _Floats) -> None:
         """Turn echoes down in factors, float32 `(capacity,)`, in place."""
         factor[self.turned_down] *= np.float32(TURNED_DOWN)
+
+
+@compiled(
+    "void(int64[::1], int64, int64[::1], float32[::1], float32[::1], boolean[::1], float32[::1],"
+    " float32[::1])"
+)
+def _note(
+    order: _Index,
+    speakers: int,
+    room: _Index,
+    rooms: _Floats,
+    said: _Floats,
+    talking: npt.NDArray[np.bool_],
+    sent: _Floats,
+    both: _Floats,
+) -> None:
+    for row in range(sent.size):
+        sent[row] *= _FADE
+        both[row] *= _FADE
+    for position in range(speakers):
+        row = order[position]
+        if rooms[room[row]] - said[row] > _SENT:
+            sent[row] += np.float32(1)
+            if talking[row]:
+                both[row] += np.float32(1)

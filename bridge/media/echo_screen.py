@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._compiled import compiled
-from bridge.media.history import History
+from bridge.media.history import TICKS, History
 
 __all__ = ["DELAYS", "LOOKED_AT", "Suspicion", "screen"]
 
@@ -79,23 +79,51 @@ def screen(legs: _Index, history: History) -> Suspicion:
     Returns:
         Those of them that are suspected.
     """
+    sent = np.empty((len(legs), LOOKED_AT + DELAYS), np.float32)
+    came = np.empty((len(legs), LOOKED_AT), np.float32)
     now = history.tick - 1
-    sent = _decibels(history.sent(legs, history.slots(LOOKED_AT + DELAYS, now)))
-    came = _decibels(np.square(history.level(legs, history.slots(LOOKED_AT, now))))
+    _gather(now, legs, history.room, history.rooms, history.said, history.came, sent, came)
+    _bring_to_decibels(sent)
+    _bring_to_decibels(came)
     loud = np.partition(sent, int(_TENTH * sent.shape[1]), axis=1)[:, int(_TENTH * sent.shape[1])]
     came -= loud[:, None]
     sent -= loud[:, None]
     scatter, loss_db = np.empty((2, len(legs)), np.float32)
     delay = np.empty(len(legs), np.int64)
-    _compare(np.ascontiguousarray(sent), came, scatter, delay, loss_db)
+    _compare(sent, came, scatter, delay, loss_db)
     found = scatter < SCATTER_DB**2
     return Suspicion(legs[found], delay[found], loss_db[found])
 
 
-def _decibels(power: _Floats) -> _Floats:
-    decibels: _Floats = np.log10(power + _FLOOR)
-    decibels *= 10
-    return decibels
+def _bring_to_decibels(power: _Floats) -> None:
+    np.log10(power, out=power)
+    np.multiply(power, 10, out=power)
+
+
+@compiled(
+    "void(int64, int64[::1], int64[::1], float32[:, ::1], float32[:, ::1], float32[:, ::1],"
+    " float32[:, ::1], float32[:, ::1])"
+)
+def _gather(
+    now: int,
+    legs: _Index,
+    room: _Index,
+    rooms: _Floats,
+    said: _Floats,
+    came: _Floats,
+    theirs: _Floats,
+    ours: _Floats,
+) -> None:
+    """Take the powers of what legs were sent and of what came out of history, oldest first."""
+    for back in range(theirs.shape[1]):
+        slot = (now - back) & (TICKS - 1)
+        for i in range(legs.size):
+            leg = legs[i]
+            power = max(rooms[slot, room[leg]] - said[slot, leg], np.float32(0))
+            theirs[i, theirs.shape[1] - 1 - back] = power + _FLOOR
+            if back < ours.shape[1]:
+                power = came[slot, leg] * came[slot, leg]
+                ours[i, ours.shape[1] - 1 - back] = power + _FLOOR
 
 
 @compiled("void(float32[:, ::1], float32[:, ::1], float32[::1], int64[::1], float32[::1])")

@@ -12,13 +12,16 @@ enough for two seconds on end::
                                           └──muted───┘
 """
 
+import functools
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.agc import Agc
+from bridge.media.history import TICKS as KEPT
 from bridge.media.history import History
 from bridge.media.levels import from_dbov
 from bridge.media.messages import Configure
@@ -46,6 +49,7 @@ TICKS: Final = 5
 """Between two judgements: a tenth of a second."""
 
 _SHARE: Final = np.float32(1 / 4)  # of a tenth of a second in the mean: 0.4 s
+_NEAR: Final = np.float32(CLOSER**-2)
 _A_SECOND: Final = 10
 
 
@@ -76,22 +80,17 @@ class LoudnessGuard(Rows):
         Returns:
             intp: legs whose `state` is another now.
         """
-        came = history.came[history.slots(TICKS, history.tick)]
-        power = np.square(came, out=came).sum(axis=0)
-        line = np.float32(1 / (TICKS * OVERDRIVEN**2))
         target = from_dbov(options.target_dbov + ABOVE_TARGET_DB)
-        heard = np.float32(1 / (TICKS * target**2))
-        if options.agc:
-            power *= np.maximum(line, heard * np.square(agc.gain))
-        else:
-            power *= max(line, heard)
-        power -= self.power
-        power *= _SHARE
-        self.power += power
-        # Most of the time nobody is near to it.
-        if self.power.max(initial=0) > CLOSER**-2 or self.over.any():
-            return self._count(options)
-        return _NOBODY
+        near = _follow(
+            history.came,
+            history.tick,
+            agc.gain if options.agc else _ones(self.capacity),
+            np.float32(1 / (TICKS * OVERDRIVEN**2)),
+            np.float32(1 / (TICKS * target**2)),
+            self.power,
+            self.over,
+        )
+        return self._count(options) if near else _NOBODY
 
     def _count(self, options: Configure) -> npt.NDArray[np.intp]:
         limit = np.where(self.state == FREE, np.float32(1), np.float32(CLOSER**-2))
@@ -125,6 +124,36 @@ class LoudnessGuard(Rows):
         """Take what is too loud out of factors, float32 `(capacity,)`, in place."""
         factor[self.state == DUCKED] *= np.float32(DUCK)
         factor[self.state == MUTED] = 0
+
+
+@functools.cache
+def _ones(capacity: int) -> npt.NDArray[np.float32]:
+    return np.ones(capacity, np.float32)
+
+
+@compiled(
+    "boolean(float32[:, ::1], int64, float32[::1], float32, float32, float32[::1], int16[::1])"
+)
+def _follow(
+    came: npt.NDArray[np.float32],
+    tick: int,
+    gain: npt.NDArray[np.float32],
+    line: np.float32,
+    heard: np.float32,
+    power: npt.NDArray[np.float32],
+    over: npt.NDArray[np.int16],
+) -> bool:
+    """Follow how loud each leg is; say if anybody is near to too loud, which is seldom."""
+    near = False
+    for row in range(power.size):
+        square = np.float32(0)
+        for back in range(TICKS):
+            level = came[(tick - back) & (KEPT - 1), row]
+            square += level * level
+        weight = max(line, heard * gain[row] * gain[row])
+        power[row] += (square * weight - power[row]) * _SHARE
+        near = near or power[row] > _NEAR or over[row] != 0
+    return near
 
 
 _NOBODY: Final = np.empty(0, np.intp)

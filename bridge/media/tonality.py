@@ -67,8 +67,10 @@ def pictures(sound: _Floats) -> _Floats:
     Returns:
         float32, `(k, lines)`, of a length of 1 each.
     """
+    lines = np.empty((len(sound), _LINES + 2 * _AROUND), np.float32)
+    _measure(np.fft.rfft(sound * _WINDOW, axis=1), lines)
     picture = np.empty((len(sound), _LINES), np.float32)
-    _draw(np.fft.rfft(sound * _WINDOW, axis=1), picture)
+    _draw(np.log(lines, out=lines), picture)
     return picture
 
 
@@ -170,14 +172,17 @@ class Watch:
 
 
 @compiled("void(complex64[:, ::1], float32[:, ::1])")
-def _draw(spectra: npt.NDArray[np.complex64], picture: _Floats) -> None:
-    lines = np.empty(_LINES + 2 * _AROUND, np.float32)
+def _measure(spectra: npt.NDArray[np.complex64], lines: _Floats) -> None:
+    for i in range(lines.shape[0]):
+        for k in range(lines.shape[1]):
+            line = spectra[i, _FIRST - _AROUND + k]
+            lines[i, k] = np.sqrt(line.real * line.real + line.imag * line.imag) + _SOFTEST
+
+
+@compiled("void(float32[:, ::1], float32[:, ::1])")
+def _draw(logarithms: _Floats, picture: _Floats) -> None:
     for i in range(picture.shape[0]):
-        spectrum, drawn = spectra[i], picture[i]
-        for k in range(lines.size):
-            line = spectrum[_FIRST - _AROUND + k]
-            magnitude = np.sqrt(line.real * line.real + line.imag * line.imag)
-            lines[k] = np.log(magnitude + _SOFTEST)
+        lines, drawn = logarithms[i], picture[i]
         power = np.float32(1e-6)
         for k in range(drawn.size):
             around = np.float32(0)

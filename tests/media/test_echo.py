@@ -6,7 +6,13 @@ All delays and losses, and hours of innocence, are measured by `scripts/bench gu
 import numpy as np
 import pytest
 
-from bridge.media.messages import Configure
+from bridge.media.codecs import SILENCE_CODES
+from bridge.media.echo import SENT, EchoGuard
+from bridge.media.history import TICKS, History
+from bridge.media.legs import Legs
+from bridge.media.levels import Levels
+from bridge.media.messages import Configure, LegMedia
+from bridge.media.seating import seat
 from tests.media.guarded import Conferences
 from tests.support.sentences import Sound, at_level, hiss, talk
 
@@ -110,3 +116,28 @@ def test_the_guard_can_be_off() -> None:
     conference.run(three(10))
     assert conference.events("echo") == []
     assert not conference.guards.marks
+
+
+def test_notes_say_to_whom_something_was_sent_and_who_was_heard_meanwhile() -> None:
+    """Of the tick before, of speakers alone; what was noted before fades."""
+    random = np.random.default_rng(3)
+    legs, levels, history, guard = Legs(20), Levels(20), History(20), EchoGuard(20)
+    for leg in range(12):
+        row = legs.take(leg, LegMedia("PCMU", 0))
+        legs.room[row], legs.speaks[row] = leg % 3 - 1, leg < 9
+    seating = seat(legs, SILENCE_CODES)
+    history.seat(seating)
+    history.tick = 3 * TICKS
+    history.rooms = random.uniform(0, 4 * SENT, (TICKS, 2)).astype(np.float32)
+    history.said[:] = random.uniform(0, 2 * SENT, history.said.shape)
+    levels.talking[:] = random.random(20) < 0.5
+    guard.sent[:] = sent = random.uniform(0, 9, 20).astype(np.float32)
+    guard.both[:] = both = random.uniform(0, 5, 20).astype(np.float32)
+    guard.note(seating, levels, history)
+    rows = seating.order[: seating.speakers]
+    loud = np.zeros(20, np.bool_)
+    loud[rows] = history.rooms[-1, history.room[rows]] - history.said[-1, rows] > SENT
+    assert 0 < loud.sum() < len(rows)
+    assert 0 < (loud & levels.talking).sum() < loud.sum()
+    np.testing.assert_allclose(guard.sent, 0.975 * sent + loud, rtol=1e-5)
+    np.testing.assert_allclose(guard.both, 0.975 * both + (loud & levels.talking), rtol=1e-5)

@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bridge.media.agc import Agc
+from bridge.media.history import TICKS, History
+from bridge.media.loudness_guard import ABOVE_TARGET_DB, OVERDRIVEN, LoudnessGuard
 from bridge.media.messages import Configure
 from tests.media.guarded import Conferences
 from tests.support.sentences import Sound, at_level, talk
@@ -95,3 +100,26 @@ def test_who_leaves_the_room_begins_anew() -> None:
     conference.reseat()
     conference.run(both(shout(1.5, -3.2)))
     assert len(told(conference)) == 3
+
+
+@given(st.integers(0, 1000), st.integers(0, 3 * TICKS), st.booleans())
+def test_power_is_a_mean_of_what_came_against_what_is_too_loud(
+    seed: int,
+    tick: int,
+    agc: bool,  # noqa: FBT001 - a case
+) -> None:
+    """Of the line or of what is heard, whichever is worse; a quarter of five ticks' at a time."""
+    random = np.random.default_rng(seed)
+    history, gains, guard = History(6), Agc(6), LoudnessGuard(6)
+    history.tick = tick
+    history.came[:] = random.uniform(0, 30_000, history.came.shape) * [0, 0.01, 0.1, 0.3, 1, 1]
+    gains.gain[:] = random.uniform(0.1, 8, 6)
+    guard.power[:] = before = random.uniform(0, 2, 6).astype(np.float32)
+    options = Configure(agc=agc, target_dbov=-24)
+    guard.judge(history, gains, options)
+    came = history.came[np.arange(tick - 4, tick + 1) % TICKS].astype(np.float64)
+    heard = 32768 * 10 ** ((options.target_dbov + ABOVE_TARGET_DB) / 20)
+    gain = gains.gain.astype(np.float64) if agc else 1
+    mean = np.square(came).mean(axis=0)
+    worst = np.maximum(mean / OVERDRIVEN**2, mean * gain**2 / heard**2)
+    np.testing.assert_allclose(guard.power, before + (worst - before) / 4, rtol=1e-4, atol=1e-4)
