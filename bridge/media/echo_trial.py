@@ -131,7 +131,9 @@ class Trials:
         """Return those of some legs that could be tried: nobody while there is no place."""
         if (self.legs >= 0).all():
             return rows[:0]
-        return rows[~(rows[:, None] == self.legs).any(axis=1)]
+        tried = (rows[:, None] == self.legs).any(axis=1)
+        untried: _Index = rows[~tried]
+        return untried
 
     def begin(self, suspicion: Suspicion, tick: int) -> None:
         """Try suspects, as far as there is place."""

@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.history import History
 from bridge.media.levels import from_dbov
@@ -100,16 +101,28 @@ class Spread:
     """
 
     def __init__(self, levels: _Floats) -> None:
-        ordered = np.sort(levels, axis=1)
-        count = ordered.shape[1]
-        tenth = int(_TENTH * count)
         # Level of the loudest tenth, 16-bit scale.
-        self.loud: _Floats = np.maximum(ordered[:, count - 1 - tenth], _SOFTEST)
-        soft = np.maximum(ordered[:, tenth], _SOFTEST)
+        self.loud: _Floats = np.empty(len(levels), np.float32)
         # From the softest tenth to the loudest [dB].
-        self.range: _Floats = 20 * np.log10(self.loud / soft)
+        self.range: _Floats = np.empty(len(levels), np.float32)
         # Share of what is 10 dB or more below the loudest tenth.
-        self.low: _Floats = (ordered < (self.loud * _LOW)[:, None]).mean(axis=1, dtype=np.float32)
+        self.low: _Floats = np.empty(len(levels), np.float32)
+        _spread(np.sort(levels, axis=1), self.loud, self.range, self.low)
+
+
+@compiled("void(float32[:, ::1], float32[::1], float32[::1], float32[::1])")
+def _spread(ordered: _Floats, loud: _Floats, decibels: _Floats, low: _Floats) -> None:
+    count = ordered.shape[1]
+    tenth = int(_TENTH * count)
+    for i in range(loud.size):
+        levels = ordered[i]
+        loud[i] = max(levels[count - 1 - tenth], _SOFTEST)
+        soft = max(levels[tenth], _SOFTEST)
+        decibels[i] = np.float32(20) * np.log10(loud[i] / soft)
+        below = 0
+        while below < count and levels[below] < loud[i] * _LOW:
+            below += 1
+        low[i] = np.float32(below / count)
 
 
 class LeakGuard(Rows):
@@ -209,14 +222,16 @@ class LeakGuard(Rows):
 
     def _watched(self, rows: _Index) -> list[tuple[int, int]]:
         """Return those of some legs that are watched, and their places."""
-        places = self.watch.place_of(self.capacity)[rows]
+        places = self.watch.places(rows)
         chosen = places >= 0
         return list(zip(rows[chosen].tolist(), places[chosen].tolist(), strict=True))
 
     def _watch(self, rows: _Index) -> None:
         """Watch legs that are not watched yet."""
         if len(rows):
-            self.watch.begin(rows[self.watch.place_of(self.capacity)[rows] < 0])
+            rows = rows[self.watch.places(rows) < 0]
+        if len(rows):
+            self.watch.begin(rows)
 
     def release(self, history: History) -> _Index:
         """Let go who speaks or is still.

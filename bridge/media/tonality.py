@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bridge.media._compiled import compiled
 from bridge.media.codecs import FRAME, SAMPLE_RATE
 
-__all__ = ["PAIRS", "TOLD_PAIRS", "WATCHED", "Watch", "pictures"]
+__all__ = ["OLDEST", "PAIRS", "TOLD_PAIRS", "WATCHED", "Watch", "pictures"]
 
 WATCHED: Final = 8
 """Legs at a time."""
@@ -49,6 +49,7 @@ _SOFTEST: Final = np.float32(_SAMPLES / 8)
 
 _WINDOW: Final = np.hanning(_SAMPLES).astype(np.float32)
 _NOBODY: Final = -1
+_UNKNOWN: Final = -2.0
 
 _Floats = npt.NDArray[np.float32]
 _Index = npt.NDArray[np.intp]
@@ -67,8 +68,10 @@ def pictures(sound: _Floats) -> _Floats:
     Returns:
         float32, `(k, lines)`, of a length of 1 each.
     """
+    # Of float32 it is complex64, whatever numpy's types say.
+    spectra = np.asarray(np.fft.rfft(sound * _WINDOW, axis=1), np.complex64)
     lines = np.empty((len(sound), _LINES + 2 * _AROUND), np.float32)
-    _measure(np.fft.rfft(sound * _WINDOW, axis=1), lines)
+    _measure(spectra, lines)
     picture = np.empty((len(sound), _LINES), np.float32)
     _draw(np.log(lines, out=lines), picture)
     return picture
@@ -92,11 +95,10 @@ class Watch:
         self._due: _Index = np.empty(WATCHED, np.intp)
         self.active = False
 
-    def place_of(self, capacity: int) -> _Index:
-        """Return the place of each row, -1 where it has none: intp, `(capacity,)`."""
-        places = np.full(capacity, _NOBODY, np.intp)
-        taken = np.flatnonzero(self.legs >= 0)
-        places[self.legs[taken]] = taken
+    def places(self, rows: _Index) -> _Index:
+        """Return the place of each of some legs, -1 where it has none: intp, `(k,)`."""
+        places = np.empty(len(rows), np.intp)
+        _find(self.legs, rows, places)
         return places
 
     def begin(self, rows: _Index) -> _Index:
@@ -117,7 +119,8 @@ class Watch:
     def end(self, rows: _Index) -> None:
         """Watch legs no more."""
         if self.active and len(rows):
-            self.legs[np.isin(self.legs, rows)] = _NOBODY
+            places = self.places(rows)
+            self.legs[places[places >= 0]] = _NOBODY
             self.active = bool((self.legs >= 0).any())
 
     def take(self, tick: int, position: _Index, pcm: _Floats, least: _Floats) -> None:
@@ -161,14 +164,38 @@ class Watch:
         Returns:
             Their mean, `None` where there are not enough.
         """
-        count = min(int(self.seen[place]), PAIRS)
-        age = tick - self._at[place, :count]
-        ordered = np.argsort(age)
-        recent = max(pairs, int((age <= ticks).sum()))
-        chosen = ordered[:recent]
-        if len(chosen) < pairs or age[chosen[-1]] > OLDEST:
-            return None
-        return float(self._alike[place, chosen].mean())
+        mean = _judge(
+            tick, ticks, pairs, int(self.seen[place]), self._at[place], self._alike[place]
+        )
+        return None if mean < _UNKNOWN else mean
+
+
+@compiled("void(int64[::1], int64[::1], int64[::1])")
+def _find(legs: _Index, rows: _Index, places: _Index) -> None:
+    for i in range(rows.size):
+        places[i] = _NOBODY
+        for place in range(legs.size):
+            if legs[place] == rows[i]:
+                places[i] = place
+
+
+@compiled("float64(int64, int64, int64, int64, int64[::1], float32[::1])")
+def _judge(
+    tick: int, ticks: int, pairs: int, seen: int, seen_at: _Numbers, alike: _Floats
+) -> float:
+    """Return the mean of the newest pairs, less than `_UNKNOWN` where they are few or old."""
+    total, count, oldest = 0.0, 0, 0
+    while count < min(seen, PAIRS):
+        slot = (seen - 1 - count) % PAIRS
+        age = tick - seen_at[slot]
+        if age > ticks and count >= pairs:
+            break
+        total += alike[slot]
+        oldest = age
+        count += 1
+    if count < pairs or oldest > OLDEST:
+        return 2 * _UNKNOWN
+    return total / count
 
 
 @compiled("void(complex64[:, ::1], float32[:, ::1])")

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.media.tonality import BETWEEN, TOLD_PAIRS, WATCHED, Watch, pictures
+from bridge.media.tonality import (
+    BETWEEN,
+    OLDEST,
+    PAIRS,
+    TOLD_PAIRS,
+    WATCHED,
+    Watch,
+    pictures,
+)
 from tests.support.clips import music, noise, scaled
 from tests.support.sentences import FRAME, Sound, at_level, talk
 
@@ -61,7 +69,7 @@ def test_places_are_few_and_go_to_those_who_wait() -> None:
     for tick in range(BETWEEN * (TOLD_PAIRS + 3)):
         watch.take(tick, legs, 1000 * pcm, np.ones(len(legs), np.float32))
     assert watch.begin(legs[-2:-1]).tolist() == legs[-2:-1].tolist()
-    assert (watch.place_of(len(legs)) >= 0).sum() == WATCHED
+    assert (watch.places(legs) >= 0).sum() == WATCHED
     watch.end(legs)
     assert not watch.active
 
@@ -70,7 +78,7 @@ def drawn(sound: Sound) -> Sound:
     """Return the picture of 512 samples as the formula says, in doubles."""
     lines = np.log(np.abs(np.fft.rfft(sound * np.hanning(512)))[15:221] + 64)
     picture = lines[4:-4] - np.convolve(lines, np.full(9, 1 / 9), "valid")
-    return picture / np.sqrt(picture @ picture + 1e-6)
+    return np.asarray(picture / np.sqrt(picture @ picture + 1e-6), np.float64)
 
 
 @settings(max_examples=50)
@@ -96,3 +104,28 @@ def test_the_last_64_ms_are_compared_with_those_80_ms_before() -> None:
         first, second = (drawn(sound[end - 512 : end]) for end in ends)
         assert watch.seen[place] == 1
         assert watch.judged(place, 12, 12, 1) == pytest.approx(first @ second, abs=1e-3)
+
+
+def test_the_newest_pairs_are_judged_by() -> None:
+    """All of the ticks that are asked about, and as many as are needed; none of long ago."""
+    watch, leg, position = Watch(), np.array([0]), np.zeros(1, np.intp)
+    watch.begin(leg)
+    rng = np.random.default_rng(6)
+    told: list[float | None] = []
+    for tick in range(4 * (PAIRS + 9)):
+        # Noise at first, then a tone that is held.
+        said = 1000 * np.sin(np.arange(FRAME) * np.pi / 8) if tick >= 4 * PAIRS else 0
+        said = said + rng.normal(0, 100, (1, FRAME))
+        watch.take(tick, position, said.astype(np.float32), np.full(1, 30, np.float32))
+        before = watch.seen[0] - len(told)
+        if before:
+            told.append(watch.judged(0, tick, 0, 1))
+    last = 4 * (PAIRS + 8)
+    alike = np.array(told, np.float64)
+    assert alike[-7:].min() > alike[:-10].max()
+    for ticks, pairs, count in ((20, 1, 6), (20, 9, 9), (4000, 1, PAIRS), (0, PAIRS, PAIRS)):
+        wanted = alike[-count:].mean()
+        assert watch.judged(0, last, ticks, pairs) == pytest.approx(wanted, abs=1e-5)
+    assert watch.judged(0, last, 4000, PAIRS + 1) is None
+    assert watch.judged(0, last + OLDEST, 20, 1) is not None
+    assert watch.judged(0, last + OLDEST + 1, 20, 1) is None
