@@ -25,6 +25,9 @@ __all__ = ["compiled", "inlined", "inlined_exactly", "prefetch"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# To type checkers numba does not say what these are.
+_cgutils: Any = cgutils
+
 _OPTIONS: Final[dict[str, Any]] = {
     # As numpy does: by zero is infinite, and nothing is raised.
     "error_model": "numpy",
@@ -69,8 +72,7 @@ def inlined_exactly(function: F) -> F:
     return cast("F", numba.njit(**_EXACT)(function))
 
 
-@intrinsic
-def prefetch(_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - types of numba
+def _prefetch(_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - types of numba
     """Have a line of memory on its way into the cache, in a compiled loop.
 
     Frames and packets lie hundreds of octets apart, so that the processor does not guess which are
@@ -87,7 +89,7 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - ty
         octet = ir.PointerType(ir.IntType(8))
         place = builder.bitcast(builder.gep(data, [arguments[1]]), octet)
         number = ir.IntType(32)
-        function = cgutils.get_or_insert_function(
+        function = _cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(ir.VoidType(), [octet, number, number, number]),
             "llvm.prefetch.p0",
@@ -97,6 +99,9 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - ty
         return context.get_dummy_value()
 
     return types.void(array, index), generate
+
+
+prefetch: Callable[[Any, int], None] = cast("Any", intrinsic(_prefetch))
 
 
 def _compile(signature: str, function: F, options: dict[str, Any]) -> F:
