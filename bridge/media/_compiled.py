@@ -21,7 +21,10 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["compiled", "inlined", "inlined_exactly", "prefetch"]
+__all__ = ["LINE", "compiled", "inlined", "inlined_exactly", "prefetch"]
+
+LINE: Final = 64
+"""Octets that come into the cache together."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,36 +75,32 @@ def inlined_exactly(function: F) -> F:
     return cast("F", numba.njit(**_EXACT)(function))
 
 
-def _prefetch(_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401 - types of numba
+def _prefetch(_context: Any, address: Any) -> Any:  # noqa: ANN401, ARG001 - types of numba
     """Have a line of memory on its way into the cache, in a compiled loop.
 
     Frames and packets lie hundreds of octets apart, so that the processor does not guess which are
     needed next, and to wait for each is half of what a loop over them takes where all caches are
-    cold. Nothing is read: an index may lie behind the array.
+    cold. Nothing is read: any address will do.
 
     Args:
-        array: contiguous, of any shape.
-        index: of an element, as if the array had one dimension.
+        address: as `array.ctypes.data` says it, and octets from there.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        octet = ir.PointerType(ir.IntType(8))
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), octet)
-        number = ir.IntType(32)
+    def generate(_: Any, builder: Any, _signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        octet, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
         function = _cgutils.get_or_insert_function(
             builder.module,
             ir.FunctionType(ir.VoidType(), [octet, number, number, number]),
             "llvm.prefetch.p0",
         )
         # To read, into all caches, data.
+        place = builder.inttoptr(arguments[0], octet)
         builder.call(function, [place, number(0), number(3), number(1)])
-        return context.get_dummy_value()
 
-    return types.void(array, index), generate
+    return types.void(types.int64), generate
 
 
-prefetch: Callable[[Any, int], None] = cast("Any", intrinsic(_prefetch))
+prefetch: Callable[[int], None] = cast("Any", intrinsic(_prefetch))
 
 
 def _compile(signature: str, function: F, options: dict[str, Any]) -> F:

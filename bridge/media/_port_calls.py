@@ -1,25 +1,78 @@
-"""The receiving of all shared ports, in one loop that is compiled: `recvmmsg`, and whose each is.
+"""Receiving and sending of all shared ports: `recvmmsg` and `sendmmsg`, in compiled loops.
 
-Each datagram is looked at once, while what the kernel wrote of it is still in the cache: where it
-came from, how long it is, when it arrived. Nothing here waits.
+The two move many datagrams of one socket in one call. What they work on are arrays of C structures;
+`Messages` builds them once and points them at rows of packets, so that a tick writes a few numbers
+at most::
+
+    headers (struct mmsghdr)       names (struct sockaddr_in)
+    ┌ name ──────────────────────► ┌ port, address
+    │ iovecs ────────► iovecs      └
+    │ control ───┐     ┌ base ───► row of packets
+    └ length     ▼     └ length
+            control octets
+
+They go by groups of a few datagrams, whose structures and packets are on their way into the cache
+before the kernel asks for them: it goes a long way between two of them, and would wait for each.
+What it wrote of a datagram that came is looked at at once, while it is still there. Nothing here
+waits.
 """
 
 import socket
+import sys
 from typing import Any, Final
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import LINE, compiled, inlined, prefetch
 from bridge.media._pairs import PORT_SHIFT, find
 from bridge.media._sockets import SO_TIMESTAMPNS, TIMESPEC
+from bridge.media.outgoing import PACKET
 from bridge.media.rtp import four_octets
 
-__all__ = ["CONTROL", "receive"]
+__all__ = ["CONTROL", "Messages", "receive", "send"]
 
 CONTROL: Final = 64
 """Octets of ancillary data: a header and a time, aligned."""
+
+GROUP: Final = 64
+"""Datagrams that are moved by one call."""
+
+_ADDRESS: Final = np.dtype(
+    [("family", "<u2"), ("port", ">u2"), ("ip", ">u4"), ("zero", np.uint8, 8)]
+)
+"""struct sockaddr_in."""
+
+_IOVEC: Final = np.dtype([("base", np.uintp), ("length", np.uintp)])
+
+_HEADER: Final = np.dtype(
+    {
+        "names": [
+            "name",
+            "name_length",
+            "iovecs",
+            "iovec_count",
+            "control",
+            "control_length",
+            "flags",
+            "length",
+        ],
+        "formats": [
+            np.uintp,
+            np.uint32,
+            np.uintp,
+            np.uintp,
+            np.uintp,
+            np.uintp,
+            np.int32,
+            np.uint32,
+        ],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56],
+        "itemsize": 64,
+    }
+)
+"""struct mmsghdr: a struct msghdr of 56 octets, the octets moved, padding."""
 
 _DONTWAIT: Final = 0x40
 _AGAIN: Final = 11
@@ -37,6 +90,9 @@ _numba: Any = numba
 _types = _numba.types
 _array = _numba.carray
 
+_sendmmsg: Any = _types.ExternalFunction(
+    "sendmmsg", _types.int32(_types.int32, _types.voidptr, _types.uint32, _types.int32)
+)
 _recvmmsg: Any = _types.ExternalFunction(
     "recvmmsg",
     _types.int32(_types.int32, _types.voidptr, _types.uint32, _types.int32, _types.uintp),
@@ -44,11 +100,85 @@ _recvmmsg: Any = _types.ExternalFunction(
 _errno: Any = _types.ExternalFunction("__errno_location", _types.CPointer(_types.int32)())
 
 
+class Messages:
+    """Structures for so many datagrams in one call.
+
+    Args:
+        rows: datagrams.
+        control: octets for ancillary data of each, a multiple of 8; 0 for none.
+    """
+
+    def __init__(self, rows: int, control: int = 0) -> None:
+        if (sys.byteorder, np.dtype(np.uintp).itemsize) != ("little", 8):
+            raise NotImplementedError("struct mmsghdr is known for 64-bit little-endian machines")
+        self.headers = np.zeros(rows, _HEADER)
+        self.names = np.zeros(rows, _ADDRESS)
+        self.iovecs = np.zeros(rows, _IOVEC)
+        # Compiled loops know no records: the same memory as numbers and octets.
+        self.words: npt.NDArray[np.int64] = self.headers.view(np.int64).reshape(rows, -1)
+        self.places: npt.NDArray[np.int64] = self.iovecs.view(np.int64).reshape(rows, -1)
+        self.name_octets: npt.NDArray[np.uint8] = self.names.view(np.uint8).reshape(rows, -1)
+        self.control: npt.NDArray[np.int64] = np.zeros((rows, control // 8), np.int64)
+        self.headers["name"] = _addresses(self.names)
+        self.headers["name_length"] = _ADDRESS.itemsize
+        self.headers["iovecs"] = _addresses(self.iovecs)
+        self.headers["iovec_count"] = 1
+        if control:
+            self.headers["control"] = _addresses(self.control)
+            self.headers["control_length"] = control
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+    def place(self, rows: npt.NDArray[np.uint8], length: int) -> None:
+        """Let the datagrams lie in the rows of an array.
+
+        Args:
+            rows: uint8, `(>= len(self), octets)`, contiguous; it must outlive the use.
+            length: octets of each, or the most that may come.
+        """
+        self.iovecs["base"] = _addresses(rows[: len(self)])
+        self.iovecs["length"] = length
+
+    def address(self, start: int, keys: npt.NDArray[np.int64]) -> None:
+        """Set the addresses of datagrams from `start` on.
+
+        Args:
+            start: the first.
+            keys: int64, `(k,)`: the addresses as numbers of 48 bits: address, then port.
+        """
+        names = self.names[start : start + len(keys)]
+        names["family"] = socket.AF_INET
+        names["ip"] = keys >> 16
+        names["port"] = keys & 0xFFFF
+
+
+def _addresses(array: npt.NDArray[Any]) -> npt.NDArray[np.uintp]:
+    """Return where each row of an array lies in memory."""
+    places = array.ctypes.data + array.strides[0] * np.arange(len(array), dtype=np.uintp)
+    return places.astype(np.uintp)
+
+
+@inlined
+def _fetch(
+    headers: npt.NDArray[np.int64],
+    names: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.int64],
+    begin: int,
+    end: int,
+) -> None:
+    for i in range(begin, end):
+        prefetch(headers[i].ctypes.data)
+        prefetch(names[i].ctypes.data)
+        for line in range(0, PACKET, LINE):
+            prefetch(places[i, 0] + line)
+
+
 @compiled(
     "UniTuple(int64, 6)(int64[::1], int64[::1], int64, int64[:, ::1], uint8[:, ::1],"
     " int64[:, ::1], uint8[:, ::1], int64[:, ::1], int64[::1], int64[::1], uint64, uint64,"
-    " boolean[::1], int64, uint8[:, ::1], int64[::1], int64[::1], int64, int64[::1], float64[::1],"
-    " int64[::1], int64[::1])"
+    " boolean[::1], int64, uint8[:, ::1], int64[:, ::1], int64[::1], int64[::1], int64, int64[::1],"
+    " float64[::1], int64[::1], int64[::1])"
 )
 def receive(  # noqa: C901 - a port, a datagram, its parts
     descriptors: npt.NDArray[np.int64],
@@ -66,6 +196,7 @@ def receive(  # noqa: C901 - a port, a datagram, its parts
     heard: npt.NDArray[np.bool_],
     first: int,
     octets: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.int64],
     lengths: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
     first_timed: int,
@@ -92,6 +223,7 @@ def receive(  # noqa: C901 - a port, a datagram, its parts
         heard: bool, `(legs,)`: of whom a packet has come; set.
         first: the row to begin at.
         octets: uint8, `(n, octets)`: where the structures say that datagrams lie.
+        places: int64, `(n, 2)`: `Messages.places`, which say so.
         lengths: int64, `(n,)`: get how many octets they have.
         rows: int64, `(n,)`: get their legs.
         first_timed: where in `timed` and `times` to begin.
@@ -112,45 +244,104 @@ def receive(  # noqa: C901 - a port, a datagram, its parts
         with_times = port == timed_port
         headers = timed_headers if with_times else plain_headers
         names = timed_names if with_times else plain_names
-        begin = end
-        count = _recvmmsg(
-            np.int32(descriptors[port]),
-            headers[begin:].ctypes,
-            np.uint32(room),
-            np.int32(_DONTWAIT),
-            np.uint64(0),
-        )
-        if count < 0:
-            error = _array(_errno(), 1)[0]
-            if error != _AGAIN:
-                errors[failed] = error
-                failed += 1
-            continue
-        bounded += count == room
-        for i in range(begin, begin + count):
-            name = names[i]
-            source = four_octets(name, 4) << 16 | int(np.int64(name[2]) << 8 | name[3])
-            row = find(port << PORT_SHIFT | source, pair_keys, pair_rows, multiplier, shift)
-            filled = 0
-            if with_times:
-                filled = headers[i, _CONTROL_LENGTH]
-                headers[i, _CONTROL_LENGTH] = CONTROL
-            if row < 0:
-                strangers += 1
+        at, last, more = end, end + room, True
+        while more and at < last:
+            asked = min(last - at, GROUP)
+            _fetch(headers, names, places, at, at + asked)
+            count = _recvmmsg(
+                np.int32(descriptors[port]),
+                headers[at:].ctypes,
+                np.uint32(asked),
+                np.int32(_DONTWAIT),
+                np.uint64(0),
+            )
+            more = count == asked
+            if count < 0:
+                error = _array(_errno(), 1)[0]
+                if error != _AGAIN:
+                    errors[failed] = error
+                    failed += 1
                 continue
-            length = headers[i, _LENGTH] & _MASK
-            if end != i:
-                for k in range(length):
-                    octets[end, k] = octets[i, k]
-            lengths[end] = length
-            rows[end] = row
-            if filled >= _STAMP and control[i, 1] == _STAMP_KIND:
-                timed[end_timed] = end
-                times[end_timed] = control[i, 2] + control[i, 3] * 1e-9
-                end_timed += 1
-            if not heard[row]:
-                heard[row] = True
-                fresh[new] = row
-                new += 1
-            end += 1
+            for i in range(at, at + count):
+                name = names[i]
+                source = four_octets(name, 4) << 16 | int(np.int64(name[2]) << 8 | name[3])
+                row = find(port << PORT_SHIFT | source, pair_keys, pair_rows, multiplier, shift)
+                filled = 0
+                if with_times:
+                    filled = headers[i, _CONTROL_LENGTH]
+                    headers[i, _CONTROL_LENGTH] = CONTROL
+                if row < 0:
+                    strangers += 1
+                    continue
+                length = headers[i, _LENGTH] & _MASK
+                if end != i:
+                    for k in range(length):
+                        octets[end, k] = octets[i, k]
+                lengths[end] = length
+                rows[end] = row
+                if filled >= _STAMP and control[i, 1] == _STAMP_KIND:
+                    timed[end_timed] = end
+                    times[end_timed] = control[i, 2] + control[i, 3] * 1e-9
+                    end_timed += 1
+                if not heard[row]:
+                    heard[row] = True
+                    fresh[new] = row
+                    new += 1
+                end += 1
+            at += count
+        bounded += at == last
     return end, end_timed, strangers, new, failed, bounded
+
+
+@compiled(
+    "UniTuple(int64, 2)(int64[::1], int64[::1], int64[::1], int64[:, ::1], uint8[:, ::1],"
+    " int64[:, ::1], int64[::1])"
+)
+def send(
+    descriptors: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    headers: npt.NDArray[np.int64],
+    names: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.int64],
+    errors: npt.NDArray[np.int64],
+) -> tuple[int, int]:
+    """Send datagrams from some ports.
+
+    Args:
+        descriptors: int64, `(ports,)`: the sockets.
+        starts: int64, `(ports,)`: the first structure of each.
+        counts: int64, `(ports,)`: how many it has.
+        headers: int64, `(n, 8)`: `Messages.words`.
+        names: uint8, `(n, 16)`: `Messages.name_octets`.
+        places: int64, `(n, 2)`: `Messages.places`.
+        errors: int64, `(n,)`: get the numbers of errors, each of one datagram.
+
+    Returns:
+        How many errors, and how many datagrams found no room in a send buffer.
+    """
+    failed, unsent = 0, 0
+    for port in range(descriptors.size):
+        at, end = starts[port], starts[port] + counts[port]
+        fetched = at
+        while at < end:
+            if at == fetched:
+                fetched = min(at + GROUP, end)
+                _fetch(headers, names, places, at, fetched)
+            count = _sendmmsg(
+                np.int32(descriptors[port]),
+                headers[at:].ctypes,
+                np.uint32(fetched - at),
+                np.int32(_DONTWAIT),
+            )
+            if count >= 0:
+                at += count
+                continue
+            error = _array(_errno(), 1)[0]
+            if error == _AGAIN:
+                unsent += end - at
+                break
+            errors[failed] = error
+            failed += 1
+            at += 1
+    return failed, unsent

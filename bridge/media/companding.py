@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled, inlined, prefetch
+from bridge.media._compiled import LINE, compiled, inlined, prefetch
 from bridge.media.codecs import PCMU
 from bridge.media.mix import HIGHEST
 from bridge.media.seating import Seating
@@ -49,10 +49,9 @@ _AHEAD: Final = 6
 
 @inlined
 def _fetch(octets: npt.NDArray[np.uint8], index: npt.NDArray[np.intp], i: int) -> None:
-    start = index[min(i, index.size - 1)] * octets.shape[1]
-    prefetch(octets, start)
-    prefetch(octets, start + 64)
-    prefetch(octets, start + 128)
+    start = octets.ctypes.data + index[min(i, index.size - 1)] * octets.shape[1]
+    for line in range(0, octets.shape[1], LINE):
+        prefetch(start + line)
 
 
 @inlined

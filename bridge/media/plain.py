@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled, inlined, prefetch
+from bridge.media._compiled import LINE, compiled, inlined, prefetch
 from bridge.media._rows import Rows
 from bridge.media._store_loops import WAIT_STEPS, WAITS
 from bridge.media.codecs import FRAME, SAMPLE_RATE
@@ -151,15 +151,15 @@ def _fetch(
 ) -> None:
     i = min(i, rows.size - 1)
     row = rows[i]
-    packet = i * octets.shape[1]
+    packet = octets.ctypes.data + i * octets.shape[1]
     # Where it will be written, if it comes like the one before.
     slot = (play_row[row] + ahead[row]) & (SLOTS - 1)
-    frame = (row * SLOTS + slot) * FRAME
-    for line in range(0, HEADER + FRAME, 64):
-        prefetch(octets, packet + line)
-        prefetch(stored, frame + line)
-    prefetch(waits, row * waits.shape[1])
-    prefetch(transits, row * transits.shape[1])
+    frame = stored.ctypes.data + (row * SLOTS + slot) * FRAME
+    for line in range(0, HEADER + FRAME, LINE):
+        prefetch(packet + line)
+        prefetch(frame + line)
+    prefetch(waits[row].ctypes.data)
+    prefetch(transits[row].ctypes.data)
 
 
 @compiled(

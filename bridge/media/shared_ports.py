@@ -32,9 +32,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media import _port_calls
-from bridge.media._libc import Messages, send_many
 from bridge.media._packet_rows import PacketRows
 from bridge.media._pairs import PairTable
+from bridge.media._port_calls import Messages
 from bridge.media._sockets import (
     PEER_ERRORS,
     SO_TIMESTAMPNS,
@@ -69,6 +69,8 @@ TICKS_BETWEEN_COUNTS: Final = 50
 """A second between two looks at what receive buffers dropped."""
 
 _RTCP_ROW: Final = 1500
+
+_Runs = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -106,8 +108,8 @@ class SharedPorts:
         self._limits = np.zeros(0, np.int64)
         self._errors = np.zeros(0, np.int64)
         self._legs_on = [0] * MOST_PORTS
-        self._sending: list[tuple[_Port, int, int]] = []
-        self._sending_halves: list[tuple[_Port, int, int]] = []
+        self._sending: _Runs = np.zeros((3, 0), np.int64)
+        self._sending_halves: _Runs = np.zeros((3, 0), np.int64)
         self._latched: list[Latched] = []
         self._rtcp_buffer = bytearray(_RTCP_ROW)
         # To ask all RTCP sockets in one call; by descriptor, their port.
@@ -126,6 +128,7 @@ class SharedPorts:
         self._fresh = np.zeros(capacity, np.intp)
         self._outgoing = Messages(capacity)
         self._halves = Messages(capacity)
+        self._failed = np.zeros(capacity, np.int64)
 
     @staticmethod
     def rows_for(capacity: int) -> int:
@@ -296,6 +299,7 @@ class SharedPorts:
             self._heard,
             packets.taken,
             packets.octets,
+            plain.places,
             packets.lengths,
             packets.rows,
             packets.timings,
@@ -365,7 +369,7 @@ class SharedPorts:
         places: npt.NDArray[np.intp],
         rows: npt.NDArray[np.intp],
         lengths: npt.NDArray[np.int64],
-    ) -> list[tuple[_Port, int, int]]:
+    ) -> _Runs:
         """Write the structures for packets of shared legs.
 
         Args:
@@ -376,7 +380,8 @@ class SharedPorts:
             lengths: int64, `(n,)`: octets of each.
 
         Returns:
-            For each port, the first of its structures and how many it has.
+            int64, `(3, ports)`: the descriptor of each port, the first of its structures and how
+            many it has.
         """
         ports = np.where(self._aside[rows], -1, self._port_of[rows])
         chosen = np.argsort(ports, kind="stable")[np.count_nonzero(ports < 0) :]
@@ -386,14 +391,7 @@ class SharedPorts:
         messages.iovecs["length"][:count] = lengths[chosen]
         messages.address(0, self._remote[rows[chosen]])
         indices, starts, counts = np.unique(ports, return_index=True, return_counts=True)
-        runs: list[tuple[_Port, int, int]] = []
-        for index, start, length in zip(
-            indices.tolist(), starts.tolist(), counts.tolist(), strict=True
-        ):
-            port = self._port(index)
-            if port is not None:
-                runs.append((port, start, length))
-        return runs
+        return np.stack((self._descriptors[indices], starts, counts))
 
     def send(self) -> None:
         """Send the planned packets."""
@@ -403,18 +401,22 @@ class SharedPorts:
         """Send the second packets of legs that get two a tick."""
         self._send(self._halves, self._sending_halves)
 
-    def _send(self, messages: Messages, runs: list[tuple[_Port, int, int]]) -> None:
-        for port, start, count in runs:
-            at, end = start, start + count
-            while at < end:
-                try:
-                    at += send_many(port.rtp.fileno(), messages, at, end - at)
-                except BlockingIOError:
-                    self._counters.send_errors += end - at  # the send buffer holds no more
-                    break
-                except OSError as error:
-                    self._count_error(error, "send_errors")
-                    at += 1
+    def _send(self, messages: Messages, runs: _Runs) -> None:
+        if not runs.shape[1]:
+            return
+        descriptors, starts, counts = runs
+        failed, unsent = _port_calls.send(
+            descriptors,
+            starts,
+            counts,
+            messages.words,
+            messages.name_octets,
+            messages.places,
+            self._failed,
+        )
+        self._counters.send_errors += unsent
+        for number in self._failed[:failed].tolist():
+            self._count_error(number, "send_errors")
 
     # --- RTCP ---------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.media._libc import Messages
+from bridge.media._port_calls import Messages
 from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, SO_TIMESTAMPNS
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
