@@ -20,6 +20,7 @@ import numpy.typing as npt
 from bridge.media._compiled import LINE, compiled, inlined, prefetch
 from bridge.media.codecs import PCMU
 from bridge.media.mix import HIGHEST
+from bridge.media.rtp import HEADER
 from bridge.media.seating import Seating
 
 __all__ = ["decode", "decode_rows", "encode", "encode_others"]
@@ -143,13 +144,13 @@ def _encode_others_mu(
     rooms: npt.NDArray[np.float32],
     limited: npt.NDArray[np.bool_],
     curves: npt.NDArray[np.float32],
-    out: npt.NDArray[np.uint8],
+    packets: npt.NDArray[np.uint8],
 ) -> None:
     for place in range(spoken.size):
         room = spoken[place]
         total, curve = rooms[room], curves[room]
         for position in range(first[place], first[place + 1]):
-            own, codes = pcm[position], out[position]
+            own, codes = pcm[position], packets[position, HEADER:]
             if limited[room]:
                 for k in range(own.size):
                     codes[k] = _mu((total[k] - own[k]) * curve[k])
@@ -169,13 +170,13 @@ def _encode_others_a(
     rooms: npt.NDArray[np.float32],
     limited: npt.NDArray[np.bool_],
     curves: npt.NDArray[np.float32],
-    out: npt.NDArray[np.uint8],
+    packets: npt.NDArray[np.uint8],
 ) -> None:
     for place in range(spoken.size):
         room = spoken[place]
         total, curve = rooms[room], curves[room]
         for position in range(first[place], first[place + 1]):
-            own, codes = pcm[position], out[position]
+            own, codes = pcm[position], packets[position, HEADER:]
             if limited[room]:
                 for k in range(own.size):
                     codes[k] = _a((total[k] - own[k]) * curve[k])
@@ -235,7 +236,7 @@ def encode_others(
     rooms: npt.NDArray[np.float32],
     limited: npt.NDArray[np.bool_],
     curves: npt.NDArray[np.float32],
-    out: npt.NDArray[np.uint8],
+    packets: npt.NDArray[np.uint8],
 ) -> None:
     """Encode what `mix.hear_others` would give each speaker, while it is in the registers.
 
@@ -245,7 +246,7 @@ def encode_others(
         rooms: float32, `(rooms, 160)`.
         limited: bool, `(rooms,)`.
         curves: float32, `(rooms, 160)`.
-        out: uint8, `(>= speakers, 160)`: gets the codes.
+        packets: uint8, `(>= speakers, PACKET)`: get the codes behind their headers.
     """
     made = _encode_others_mu if seating.codec == PCMU else _encode_others_a
-    made(pcm, seating.first, seating.spoken, rooms, limited, curves, out)
+    made(pcm, seating.first, seating.spoken, rooms, limited, curves, packets)

@@ -19,6 +19,7 @@ from bridge.media.legs import Legs
 from bridge.media.limiter import BLOCKS, Limiter, block_peaks
 from bridge.media.mix import hear_others, loudest, sum_rooms
 from bridge.media.playout import PlayoutStore, Reading
+from bridge.media.rtp import HEADER
 from bridge.media.seating import Seating
 from bridge.media.speech import MIX, REPLACE, Players
 from bridge.media.volume import Volume
@@ -39,16 +40,14 @@ class Hearing(Rows):
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
         self.pcm: npt.NDArray[np.float32] = self.column("pcm", np.float32, FRAME)
-        self.codes: npt.NDArray[np.uint8] = self.column("codes", np.uint8, FRAME)
         self.playing: npt.NDArray[np.bool_] = self.column("playing", np.bool_)
-        # What is said in each, and as it is heard: turned down where that is too loud.
+        # What is said in each; which of them are turned down, being too loud, and by what.
         self.rooms = np.zeros((1, FRAME), np.float32)
-        self.turned = self.rooms.copy()
         self._limited = np.zeros(1, np.bool_)
+        self._curves = self.rooms.copy()
         # The least and the most that anybody says in each.
         self._least = self.rooms.copy()
         self._most = self.rooms.copy()
-        self._curves = self.rooms.copy()
         # By place in `seating.ears`.
         self.whispers = np.zeros((0, FRAME), np.float32)
         # Of this tick: positions of speakers who hear their room otherwise than it is, and what.
@@ -62,7 +61,6 @@ class Hearing(Rows):
             self._least = self.rooms.copy()
             self._most = self.rooms.copy()
             self._curves = self.rooms.copy()
-            self.turned = self.rooms.copy()
             self._limited = np.zeros(len(self.rooms), np.bool_)
 
     def decode(
@@ -145,7 +143,6 @@ class Hearing(Rows):
             place[place == len(rooms)] = 0
             chosen = rooms[place] == seating.room_whole
             self.rooms[seating.rooms[chosen]] += frames[place[chosen]]
-        self.turned = self.rooms
         self._limited[:] = False
         if len(seating.ears) or len(self.whispers):
             self._whisper(seating)
@@ -173,13 +170,23 @@ class Hearing(Rows):
 
     def limit(self, seating: Seating, limiter: Limiter) -> None:
         """Turn rooms that are too loud down, for all who hear them."""
-        rooms = limiter.limits.nonzero()[0]
-        self._curves[rooms] = limiter.curves(rooms, FRAME)
-        self._limited[rooms] = True
-        self.turned = self.rooms.copy()
-        self.turned[rooms] *= self._curves[rooms]
+        limiter.draw(self._limited, self._curves)
         if len(seating.ears):
             self.whispers *= limiter.curves(seating.ear_room, FRAME)
+
+    def whole(self, rooms: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        """Return what those hear of some rooms, few if any, who do not speak there.
+
+        Args:
+            rooms: intp, `(k,)`.
+
+        Returns:
+            float32, `(k, 160)`, unclipped, turned down where it is too loud.
+        """
+        frames = self.rooms[rooms]
+        limited = self._limited[rooms]
+        frames[limited] *= self._curves[rooms[limited]]
+        return frames
 
     def others(self, seating: Seating, positions: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         """Return what some speakers hear of their rooms, few if any.
@@ -229,14 +236,12 @@ class Hearing(Rows):
         """
         replaced = self.playing
         replaced[:] = False
-        plays = foreground.active.any() or background.active.any()
+        front, back = foreground.active.nonzero()[0], background.active.nonzero()[0]
         apart = len(seating.ears) or len(seating.strange_out)
-        if not (plays or apart or volume.active):
+        if not (len(front) or len(back) or apart or volume.active):
             return seating.ears, _NOTHING
-        front = foreground.active.nonzero()[0]
         replaced[front[foreground.mode[front] == REPLACE]] = True
         # Music pauses where it is not heard, and goes on from there.
-        back = background.active.nonzero()[0]
         back = back[~replaced[back]]
         in_room = (legs.room[back] >= 0) & legs.hears[back]
         back = back[~in_room | (background.mode[back] == MIX)]
@@ -261,7 +266,7 @@ class Hearing(Rows):
         speaking = hears & (positions < seating.speakers)
         frames[speaking] = self.others(seating, positions[speaking])
         listening = hears & ~speaking
-        frames[listening] = self.turned[legs.room[rows[listening]]]
+        frames[listening] = self.whole(legs.room[rows[listening]])
         if len(seating.ears):
             ears = seating.order[seating.ears]
             heard = ~replaced[ears]
@@ -280,7 +285,8 @@ class Hearing(Rows):
         legs: Legs,
         positions: npt.NDArray[np.intp],
         frames: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.uint8]:
+        packets: npt.NDArray[np.uint8],
+    ) -> None:
         """Clip and encode everything.
 
         Args:
@@ -288,24 +294,22 @@ class Hearing(Rows):
             legs: says the codecs.
             positions: intp, `(k,)`: positions that `play` made.
             frames: float32, `(k, 160)`: what they hear.
-
-        Returns:
-            uint8, `(n, 160)`, by position: a view of `codes`.
+            packets: uint8, `(>= n, PACKET)`, by position: get it behind their headers.
         """
-        n = seating.speakers
-        encode_others(seating, self.pcm, self.rooms, self._limited, self._curves, self.codes[:n])
+        encode_others(seating, self.pcm, self.rooms, self._limited, self._curves, packets)
+        codes = packets[:, HEADER:]
         if len(self._marked):
-            self.codes[self._marked] = self._encode(seating.codec, self._marked_frames)
+            codes[self._marked] = self._encode(seating.codec, self._marked_frames)
         for codec, rooms, listening, which in seating.listening_to:
-            self.codes[listening] = self._encode(codec, self.turned[rooms])[which]
-        self.codes[seating.deaf] = seating.deaf_code[:, None]
+            codes[listening] = self._encode(codec, self.whole(rooms))[which]
+        if len(seating.deaf):
+            codes[seating.deaf] = seating.deaf_code[:, None]
         if len(positions):
             codecs = legs.codec[seating.order[positions]]
             for codec in range(TABLED):
                 chosen = (codecs == codec).nonzero()[0]
                 if len(chosen):
-                    self.codes[positions[chosen]] = self._encode(codec, frames[chosen])
-        return self.codes[: len(seating)]
+                    codes[positions[chosen]] = self._encode(codec, frames[chosen])
 
     @staticmethod
     def _encode(codec: int, sums: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -99,7 +99,7 @@ class Limiter(Rows):
             rooms: intp, `(k,)`.
             peaks: float32, `(k, BLOCKS)`: of `block_peaks`; a room may come more than once.
         """
-        np.maximum.at(self.peaks, rooms, peaks)
+        _hear(self.peaks, rooms, peaks)
 
     def follow(self) -> bool:
         """Make the gains of this tick; return whether any room is limited."""
@@ -108,6 +108,44 @@ class Limiter(Rows):
     def curves(self, rooms: npt.NDArray[np.intp], samples: int) -> npt.NDArray[np.float32]:
         """Return gains by sample, float32, `(len(rooms), samples)`."""
         return self.knots[rooms] @ hats(samples)
+
+    def draw(self, limited: npt.NDArray[np.bool_], curves: npt.NDArray[np.float32]) -> None:
+        """Write the gains of all rooms that are limited, as `curves` gives them.
+
+        Args:
+            limited: bool, `(rooms,)`: gets which are.
+            curves: float32, `(rooms, samples)`: gets their gains; other rooms' stay as they are.
+        """
+        _draw(self.limits, self.knots, limited, curves)
+
+
+@compiled("void(float32[:, ::1], int64[::1], float32[:, ::1])")
+def _hear(
+    most: npt.NDArray[np.float32], rooms: npt.NDArray[np.intp], peaks: npt.NDArray[np.float32]
+) -> None:
+    for i in range(rooms.size):
+        for block in range(BLOCKS):
+            most[rooms[i], block] = max(most[rooms[i], block], peaks[i, block])
+
+
+@compiled("void(boolean[::1], float32[:, ::1], boolean[::1], float32[:, ::1])")
+def _draw(
+    limits: npt.NDArray[np.bool_],
+    knots: npt.NDArray[np.float32],
+    limited: npt.NDArray[np.bool_],
+    curves: npt.NDArray[np.float32],
+) -> None:
+    size = curves.shape[1] // BLOCKS
+    step = np.float32(1) / np.float32(size)
+    for room in range(limited.size):
+        limited[room] = room < limits.size and limits[room]
+        if limited[room]:
+            for block in range(BLOCKS):
+                begin, end = knots[room, block], knots[room, block + 1]
+                rise = (end - begin) * step
+                line = curves[room, block * size : (block + 1) * size]
+                for k in range(size):
+                    line[k] = begin + rise * np.float32(k + 1)
 
 
 @compiled("boolean(float32[:, ::1], boolean[::1], float32[::1], float32[:, ::1])")

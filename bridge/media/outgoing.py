@@ -98,24 +98,22 @@ class Outgoing(Rows):
         """Positions that get two packets, intp; row k of `second_halves` is for the k-th."""
         return self._halved
 
-    def fill(self, seating: Seating, codes: npt.NDArray[np.uint8]) -> None:
-        """Put headers and payload into the packets of this tick.
+    def fill(self, seating: Seating) -> None:
+        """Put headers before what has been encoded into the packets of this tick.
 
         Args:
             seating: who sits where.
-            codes: uint8, `(n, 160)`, by position.
         """
         order = seating.order
         halved = self._halved
         if len(halved):
             second = self.second_halves[: len(halved)]
             rows = order[halved]
-            second[:, HEADER:] = codes[halved, _HALF:]
+            second[:, HEADER:] = self.packets[halved, HEADER + _HALF :]
             second.view(">u4")[:, 1] = (self.timestamp[rows] + _HALF) & 0xFFFF_FFFF
             second.view(">u2")[:, 1] = (self.sequence[rows] + 1) & 0xFFFF
         _fill(
             order,
-            codes,
             self._each,
             self.packets,
             self.timestamp,
@@ -132,12 +130,11 @@ class Outgoing(Rows):
 
 
 @compiled(
-    "void(int64[::1], uint8[:, ::1], int64[::1], uint8[:, ::1], int64[::1], int64[::1],"
+    "void(int64[::1], int64[::1], uint8[:, ::1], int64[::1], int64[::1],"
     " boolean[::1], int64[::1], int64[::1])"
 )
 def _fill(
     order: npt.NDArray[np.intp],
-    codes: npt.NDArray[np.uint8],
     each: npt.NDArray[np.int64],
     packets: npt.NDArray[np.uint8],
     timestamp: npt.NDArray[np.int64],
@@ -148,7 +145,7 @@ def _fill(
 ) -> None:
     for i in range(order.size):
         row = order[i]
-        packet, payload = packets[i], codes[i]
+        packet = packets[i]
         number, time = sequence[row], timestamp[row]
         timestamp[row] = (time + FRAME) & 0xFFFF_FFFF
         if each[i] == 0:
@@ -158,8 +155,6 @@ def _fill(
         packet[2], packet[3] = number >> 8, number & 0xFF
         packet[4], packet[5] = time >> 24, time >> 16 & 0xFF
         packet[6], packet[7] = time >> 8 & 0xFF, time & 0xFF
-        for k in range(FRAME):
-            packet[HEADER + k] = payload[k]
         marker[row] = False
         sequence[row] = (number + each[i]) & 0xFFFF
         packets_sent[row] += each[i]

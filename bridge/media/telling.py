@@ -84,9 +84,9 @@ class Teller:
 
     # --- the process ----------------------------------------------------------------------------
 
-    def measured(self, stages: npt.NDArray[np.float64]) -> None:
-        """Take the time that each stage of a tick took in: float64, `(STAGES,)` [ms]."""
-        took = sum(stages.tolist())
+    def measured(self, stages: list[float]) -> None:
+        """Take the time in that each of the `STAGES` of a tick took [ms]."""
+        took = sum(stages)
         self._stages[self._tick % LONG_WINDOW] = stages
         self._second.append(took)
         self._long.append(took)

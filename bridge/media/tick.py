@@ -50,9 +50,9 @@ from bridge.media.messages import (
 )
 from bridge.media.playout import Reading
 from bridge.media.reporting import report
-from bridge.media.rtp import Arrivals, Headers, Kind, parse
+from bridge.media.rtp import HEADER, Arrivals, Headers, Kind, parse
 from bridge.media.state import State
-from bridge.media.telling import STAGES, Teller
+from bridge.media.telling import Teller
 from bridge.media.tones import KEYS
 
 __all__ = ["Tick"]
@@ -84,7 +84,6 @@ class Tick:
         self._number = 0
         self._now = 0.0
         self._faults: set[str] = set()
-        self._took = np.zeros(len(STAGES))
         self._heard = np.empty((0, 160), np.float32)
         self._came: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
         self._reading: Reading | None = None
@@ -109,15 +108,16 @@ class Tick:
             self._send,
             self._rest,
         )
-        for index, stage in enumerate(stages):
+        took: list[float] = []
+        for stage in stages:
             try:
                 stage()
             except Exception as error:  # noqa: BLE001 - one stage's fault must not end every call
                 self._fault(error)
             ended = time.perf_counter()
-            self._took[index] = 1000 * (ended - started)
+            took.append(1000 * (ended - started))
             started = ended
-        self._teller.measured(self._took)
+        self._teller.measured(took)
         self._number += 1
         self._channel.flush()
 
@@ -436,11 +436,13 @@ class Tick:
         state = self._state
         seating, hearing = state.seating, state.hearing
         positions, frames = self._positions, self._frames
-        codes = hearing.encode(seating, state.legs, positions, frames)
+        packets = state.outgoing.packets
+        hearing.encode(seating, state.legs, positions, frames, packets)
+        codes = packets[: len(seating), HEADER:]
         state.wideband.encode(seating, positions, frames, hearing.playing, state.volume, codes)
         if state.volume.active:
             state.volume.settle()
-        state.outgoing.fill(seating, codes)
+        state.outgoing.fill(seating)
 
     def _save(self) -> None:
         # Before what is sent: whoever goes on from it repeats no sequence number.

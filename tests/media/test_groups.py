@@ -172,9 +172,7 @@ def test_a_whisper_on_top_of_a_loud_room_does_not_clip(speaks: bool) -> None:  #
         talk(engine, senders, top)
         engine.run()
         hearing, seating = engine.state.hearing, engine.state.seating
-        heard = (
-            hearing.others(seating, seating.ears) if speaks else hearing.turned[seating.ear_room]
-        )
+        heard = hearing.others(seating, seating.ears) if speaks else hearing.whole(seating.ear_room)
         heard = heard + hearing.whispers
         assert 0.99 * CEILING < np.abs(heard).max() <= CEILING * 1.0001
         assert np.abs(engine.heard(2)).max() < 30_000

@@ -112,7 +112,7 @@ def test_fifty_loud_talkers_are_heard_whole_but_for_oneself(codec: str) -> None:
             expected = (own.sum(axis=0) - own) * gain
             if not own.any():
                 continue
-            sounds = [heard, state.hearing.turned[:1], state.wideband.mixed]
+            sounds = [heard, state.hearing.whole(np.array([0])), state.wideband.mixed]
             clipped += sum(int((np.abs(each) > 32767).sum()) for each in sounds)
             peak = max(peak, float(np.abs(heard).max()))
             error = np.sqrt(np.mean((heard - expected) ** 2) / np.mean(expected**2))

@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
 
 from bridge.media._packet_rows import PacketRows
@@ -17,7 +16,7 @@ from bridge.media.messages import LegMedia
 from bridge.media.outgoing import PACKET, Outgoing
 from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, TIMED_SHARE, OwnSockets
 from bridge.media.ports import MediaPair, open_beside, open_pair, open_shared
-from bridge.media.rtp import PACKET_ROW, Arrivals
+from bridge.media.rtp import HEADER, PACKET_ROW, Arrivals
 from bridge.media.seating import seat
 from tests.media.engine import Rtp, still
 
@@ -279,7 +278,8 @@ def test_packets_go_where_each_leg_is(line: Line) -> None:
     seating = seat(line.legs, SILENCE_CODES)
     outgoing.plan(seating, line.legs, line.sockets.reachable)
     line.sockets.plan(seating, outgoing)
-    outgoing.fill(seating, np.full((3, 160), 0x55, np.uint8))
+    outgoing.packets[:, HEADER:] = 0x55
+    outgoing.fill(seating)
     line.sockets.send()
     for ssrc, phone in ((50, near), (51, far)):
         packet = phone.rtp.recv(2048)
@@ -306,7 +306,8 @@ def test_a_closed_far_end_is_its_own_fault(line: Line) -> None:
     outgoing.plan(seating, line.legs, line.sockets.reachable)
     line.sockets.plan(seating, outgoing)
     for _ in range(5):
-        outgoing.fill(seating, np.full((2, 160), 0xFF, np.uint8))
+        outgoing.packets[:, HEADER:] = 0xFF
+        outgoing.fill(seating)
         line.sockets.send()
         line.receive()
     assert line.counters.peer_refused > 0

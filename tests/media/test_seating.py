@@ -9,6 +9,8 @@ from bridge.media.companding import encode, encode_others
 from bridge.media.legs import Legs, Rooms
 from bridge.media.messages import Codec, LegMedia
 from bridge.media.mix import clip, hear_others, loudest, sum_rooms
+from bridge.media.outgoing import PACKET
+from bridge.media.rtp import HEADER
 from bridge.media.seating import Seating, seat
 
 CODECS = st.sampled_from(["PCMU", "PCMA", "G722"])
@@ -114,10 +116,12 @@ def test_minus_self_equals_the_slow_sum_of_the_others(people: list[Person], seed
     assert (turned == out * gain.astype(np.float32)).all()
     some = everybody[::-2].copy()
     assert (hear_others(seating, some, pcm, rooms, limited, curves) == turned[some]).all()
-    one_by_one, at_once = np.zeros((2, 32, 160), np.uint8)
-    encode(seating.codec, turned, one_by_one[:n])
-    encode_others(seating, pcm, rooms, limited, curves, at_once)
-    assert (one_by_one == at_once).all()
+    one_by_one, packets = np.zeros((n, 160), np.uint8), np.full((32, PACKET), 7, np.uint8)
+    encode(seating.codec, turned, one_by_one)
+    encode_others(seating, pcm, rooms, limited, curves, packets)
+    assert (one_by_one == packets[:n, HEADER:]).all()
+    assert (packets[:, :HEADER] == 7).all()
+    assert (packets[n:] == 7).all()
 
 
 def test_samples_are_clipped_at_both_edges() -> None:

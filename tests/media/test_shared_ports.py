@@ -21,7 +21,7 @@ from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
 from bridge.media.own_sockets import TIMED_SHARE
 from bridge.media.ports import MediaPair, open_pair
-from bridge.media.rtp import PACKET_ROW
+from bridge.media.rtp import HEADER, PACKET_ROW
 from bridge.media.seating import seat
 from bridge.media.shared_ports import MOST_PORTS, PACKETS_A_LEG, PACKETS_MORE
 from bridge.media.transports import Transports
@@ -136,7 +136,8 @@ class Line:
         seating = seat(self.legs, SILENCE_CODES)
         self.outgoing.plan(seating, self.legs, self.transports.reachable)
         self.transports.plan(seating, self.outgoing)
-        self.outgoing.fill(seating, np.full((len(seating), 160), code, np.uint8))
+        self.outgoing.packets[:, HEADER:] = code
+        self.outgoing.fill(seating)
         self.transports.send()
         self.transports.send_second_halves()
 

@@ -387,7 +387,7 @@ FEW = (
     "enumerate(_WHY)",
     "enumerate(_OUTCOMES)",
     "(0, _LONG - FRAME)",
-    "enumerate(stages)",
+    "stages",
     "seating.strange_in",
     "seating.listening_to",
     "commands",
