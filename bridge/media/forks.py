@@ -29,9 +29,14 @@ from bridge.media import _libc
 
 __all__ = ["Forked", "Forks", "execute"]
 
-HUGE_PAGES: Final = "glibc.malloc.hugetlb=1"
+HUGE_PAGES: Final = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in (("hugetlb", 1), ("mmap_threshold", 2**25), ("trim_threshold", 2**25))
+)
 """A tick goes through ten megabytes, of which the processor's table of pages holds less: in pages
-of 2 MB, which the kernel gives where memory asks for them, it takes a tenth less of a core."""
+of 2 MB, which the kernel gives where memory asks for them, it takes a tenth less of a core. What is
+allocated apart from the heap, as arrays from 128 kB on are by default, is too small for such pages,
+or begins in the midst of one; so only arrays of 32 MB are, and what is freed is kept."""
 
 SHORTEST_WAIT_S: Final = 0.001
 LONGEST_WAIT_S: Final = 0.05
