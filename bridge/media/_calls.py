@@ -15,10 +15,24 @@ import numpy.typing as npt
 from bridge.media._compiled import compiled, inlined
 from bridge.media._sockets import MEMINFO, MEMINFO_DROPS, SO_MEMINFO
 
-__all__ = ["drops", "epoll_events", "quiet", "receive", "send", "stamps"]
+__all__ = [
+    "AGAIN",
+    "DONTWAIT",
+    "drops",
+    "epoll_events",
+    "error_number",
+    "quiet",
+    "receive",
+    "send",
+    "stamps",
+]
 
-_DONTWAIT: Final = 0x40
-_AGAIN: Final = 11
+DONTWAIT: Final = 0x40
+"""MSG_DONTWAIT."""
+
+AGAIN: Final = 11
+"""EAGAIN, which is EWOULDBLOCK on Linux."""
+
 _SOL_SOCKET: Final = int(socket.SOL_SOCKET)
 
 # struct epoll_event, in numbers of four octets: the events, the descriptor, which is data of eight;
@@ -52,6 +66,12 @@ _errno: Any = _types.ExternalFunction("__errno_location", _types.CPointer(_types
 
 
 @inlined
+def error_number() -> np.int64:
+    """Return why the call failed that was made last."""
+    return np.int64(_array(_errno(), 1)[0])
+
+
+@inlined
 def _read(
     descriptor: int,
     row: int,
@@ -66,10 +86,10 @@ def _read(
 ) -> np.int64:
     """Read a packet; return 1, 0 where nothing has come, or the number of an error, negative."""
     size = np.uint64(packets.shape[1])
-    length = _recv(np.int32(descriptor), packets[end].ctypes, size, np.int32(_DONTWAIT))
+    length = _recv(np.int32(descriptor), packets[end].ctypes, size, np.int32(DONTWAIT))
     if length < 0:
-        error = np.int64(_array(_errno(), 1)[0])
-        return np.int64(0) if error == _AGAIN else -error
+        error = error_number()
+        return np.int64(0) if error == AGAIN else -error
     lengths[end] = length
     rows[end] = row
     last_heard[row] = tick
@@ -187,8 +207,8 @@ def send(
     for i in range(descriptors.size):
         packet = octets[starts[i] :].ctypes
         size = np.uint64(sizes[i])
-        if _send(np.int32(descriptors[i]), packet, size, np.int32(_DONTWAIT)) < 0:
-            errors[failed] = _array(_errno(), 1)[0]
+        if _send(np.int32(descriptors[i]), packet, size, np.int32(DONTWAIT)) < 0:
+            errors[failed] = error_number()
             failed += 1
     return failed
 

@@ -25,13 +25,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media._calls import AGAIN, DONTWAIT, error_number
 from bridge.media._compiled import LINE, compiled, inlined, prefetch
 from bridge.media._pairs import PORT_SHIFT, find
 from bridge.media._sockets import SO_TIMESTAMPNS, TIMESPEC
 from bridge.media.outgoing import PACKET
 from bridge.media.rtp import four_octets
 
-__all__ = ["CONTROL", "Messages", "receive", "send"]
+__all__ = ["CONTROL", "GROUP", "Messages", "receive", "send"]
 
 CONTROL: Final = 64
 """Octets of ancillary data: a header and a time, aligned."""
@@ -74,8 +75,6 @@ _HEADER: Final = np.dtype(
 )
 """struct mmsghdr: a struct msghdr of 56 octets, the octets moved, padding."""
 
-_DONTWAIT: Final = 0x40
-_AGAIN: Final = 11
 _STAMP: Final = socket.CMSG_LEN(TIMESPEC.size)
 _STAMP_KIND: Final = SO_TIMESTAMPNS << 32 | socket.SOL_SOCKET
 """Level and kind of struct cmsghdr, as one number."""
@@ -88,7 +87,6 @@ _MASK: Final = 0xFFFF_FFFF
 # To type checkers numba does not say what these are.
 _numba: Any = numba
 _types = _numba.types
-_array = _numba.carray
 
 _sendmmsg: Any = _types.ExternalFunction(
     "sendmmsg", _types.int32(_types.int32, _types.voidptr, _types.uint32, _types.int32)
@@ -97,7 +95,6 @@ _recvmmsg: Any = _types.ExternalFunction(
     "recvmmsg",
     _types.int32(_types.int32, _types.voidptr, _types.uint32, _types.int32, _types.uintp),
 )
-_errno: Any = _types.ExternalFunction("__errno_location", _types.CPointer(_types.int32)())
 
 
 class Messages:
@@ -252,13 +249,13 @@ def receive(  # noqa: C901 - a port, a datagram, its parts
                 np.int32(descriptors[port]),
                 headers[at:].ctypes,
                 np.uint32(asked),
-                np.int32(_DONTWAIT),
+                np.int32(DONTWAIT),
                 np.uint64(0),
             )
             more = count == asked
             if count < 0:
-                error = _array(_errno(), 1)[0]
-                if error != _AGAIN:
+                error = error_number()
+                if error != AGAIN:
                     errors[failed] = error
                     failed += 1
                 continue
@@ -332,13 +329,13 @@ def send(
                 np.int32(descriptors[port]),
                 headers[at:].ctypes,
                 np.uint32(fetched - at),
-                np.int32(_DONTWAIT),
+                np.int32(DONTWAIT),
             )
             if count >= 0:
                 at += count
                 continue
-            error = _array(_errno(), 1)[0]
-            if error == _AGAIN:
+            error = error_number()
+            if error == AGAIN:
                 unsent += end - at
                 break
             errors[failed] = error

@@ -255,11 +255,11 @@ class Trials:
 
 @inlined
 def _place(legs: _Index, row: int) -> int:
-    """Return where a suspect is tried."""
-    place = 0
-    while legs[place] != row:
-        place += 1
-    return place
+    """Return where a suspect is tried, -1 where that is nowhere."""
+    for place in range(legs.size):
+        if legs[place] == row:
+            return place
+    return _NOBODY
 
 
 @inlined
@@ -289,9 +289,12 @@ def _mark(
 ) -> None:
     step = out.shape[1] // curve.size
     for i in range(rows.size):
-        since = tick - began[_place(legs, rows[i])]
+        place, marks = _place(legs, rows[i]), out[i]
+        marks[:] = np.float32(1)
+        if place < 0:
+            continue
+        since = tick - began[place]
         sign = np.float32(1) if since // MARK_TICKS % 2 == 0 else np.float32(-1)
-        marks = out[i]
         if since % MARK_TICKS == 0 and since > 0:
             for k in range(marks.size):
                 marks[k] = sign * curve[k // step]
@@ -315,6 +318,8 @@ def _take_sent(
     marked = np.empty(FRAME, np.float32)
     for i in range(rows.size):
         place = _place(legs, rows[i])
+        if place < 0:
+            continue
         for k in range(marked.size):
             marked[k] = unmarked[i, k] * marks[i, k]
         at = filled[place] * SAMPLES % _RING
@@ -346,6 +351,8 @@ def _take_came(
     frame = np.empty(SAMPLES, np.float32)
     for i in range(rows.size):
         place = _place(legs, rows[i])
+        if place < 0:
+            continue
         last[place, _CAME] = _halve(came[i], last[place, _CAME], frame)
         first = least[place]
         if filled[place] * SAMPLES < first + _SPAN + SAMPLES:

@@ -23,7 +23,7 @@ from bridge.media.gate import Gate
 from bridge.media.levels import Levels
 from bridge.media.messages import Configure
 
-__all__ = ["Gains", "shapes"]
+__all__ = ["Gains", "ones", "shapes"]
 
 _BEGIN: Final = 0
 _RISE: Final = 1
@@ -49,7 +49,8 @@ def shapes(samples: int) -> npt.NDArray[np.float32]:
 
 
 @functools.cache
-def _ones(capacity: int) -> npt.NDArray[np.float32]:
+def ones(capacity: int) -> npt.NDArray[np.float32]:
+    """Return the gains of a stage that is off: float32, `(capacity,)`, not to be changed."""
     return np.ones(capacity, np.float32)
 
 
@@ -85,8 +86,8 @@ class Gains(Rows):
         """
         self.flat = _follow(
             levels.duck,
-            gate.gain if options.gate else _ones(self.capacity),
-            agc.gain if options.agc else _ones(self.capacity),
+            gate.gain if options.gate else ones(self.capacity),
+            agc.gain if options.agc else ones(self.capacity),
             gate.sudden if options.gate else _nobody(self.capacity),
             self.end,
             self.coefficients,

@@ -133,7 +133,7 @@ class Hearing(Rows):
         return pcm
 
     def mix(self, seating: Seating, chimes: Players) -> None:
-        """Sum each room, add what is played to all of it, and take each speaker out."""
+        """Sum each room, and add what is played to all of it."""
         self._marked, self._marked_frames = _NOBODY, _NOTHING
         sum_rooms(seating, self.pcm, self.rooms, self._least, self._most)
         rooms = chimes.active.nonzero()[0]

@@ -16,16 +16,15 @@ A peak in a frame's very first millisecond has no frame before it that could hav
 gain comes down at once, which the onset of that very peak covers.
 """
 
-import functools
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled
+from bridge.media._compiled import compiled, inlined
 from bridge.media._rows import Rows
 
-__all__ = ["BLOCKS", "CEILING", "Limiter", "block_peaks", "hats"]
+__all__ = ["BLOCKS", "CEILING", "Limiter", "block_peaks"]
 
 BLOCKS: Final = 20
 """Of a frame: one millisecond each."""
@@ -56,21 +55,6 @@ def block_peaks(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     while peaks.shape[1] > BLOCKS:
         peaks = np.maximum(peaks[:, 0::2], peaks[:, 1::2])
     return peaks
-
-
-@functools.cache
-def hats(samples: int) -> npt.NDArray[np.float32]:
-    """Return the matrix that draws lines through knots, float32, `(BLOCKS + 1, samples)`.
-
-    The last sample of a frame has the value of the last knot, which is the first one of the next.
-
-    Args:
-        samples: in a frame: 160 at 8 kHz, 320 at 16 kHz.
-    """
-    place = np.arange(1, samples + 1) * (BLOCKS / samples)
-    knots = np.arange(BLOCKS + 1)[:, None]
-    lines: npt.NDArray[np.float64] = np.maximum(0, 1 - np.abs(place - knots))
-    return lines.astype(np.float32)
 
 
 class Limiter(Rows):
@@ -106,8 +90,13 @@ class Limiter(Rows):
         return _follow(self.peaks, self.limits, self.gain, self.knots)
 
     def curves(self, rooms: npt.NDArray[np.intp], samples: int) -> npt.NDArray[np.float32]:
-        """Return gains by sample, float32, `(len(rooms), samples)`."""
-        return self.knots[rooms] @ hats(samples)
+        """Return gains by sample, float32, `(len(rooms), samples)`.
+
+        The last sample of a frame has the value of the last knot, which is the first of the next.
+        """
+        curves = np.empty((len(rooms), samples), np.float32)
+        _curves(self.knots, rooms, curves)
+        return curves
 
     def draw(self, limited: npt.NDArray[np.bool_], curves: npt.NDArray[np.float32]) -> None:
         """Write the gains of all rooms that are limited, as `curves` gives them.
@@ -128,6 +117,24 @@ def _hear(
             most[rooms[i], block] = max(most[rooms[i], block], peaks[i, block])
 
 
+@inlined
+def _line(knots: npt.NDArray[np.float32], curve: npt.NDArray[np.float32]) -> None:
+    size = curve.size // BLOCKS
+    for block in range(BLOCKS):
+        begin = knots[block]
+        rise = (knots[block + 1] - begin) * (np.float32(1) / np.float32(size))
+        for k in range(size):
+            curve[block * size + k] = begin + rise * np.float32(k + 1)
+
+
+@compiled("void(float32[:, ::1], int64[::1], float32[:, ::1])")
+def _curves(
+    knots: npt.NDArray[np.float32], rooms: npt.NDArray[np.intp], curves: npt.NDArray[np.float32]
+) -> None:
+    for i in range(rooms.size):
+        _line(knots[rooms[i]], curves[i])
+
+
 @compiled("void(boolean[::1], float32[:, ::1], boolean[::1], float32[:, ::1])")
 def _draw(
     limits: npt.NDArray[np.bool_],
@@ -135,17 +142,10 @@ def _draw(
     limited: npt.NDArray[np.bool_],
     curves: npt.NDArray[np.float32],
 ) -> None:
-    size = curves.shape[1] // BLOCKS
-    step = np.float32(1) / np.float32(size)
     for room in range(limited.size):
         limited[room] = room < limits.size and limits[room]
         if limited[room]:
-            for block in range(BLOCKS):
-                begin, end = knots[room, block], knots[room, block + 1]
-                rise = (end - begin) * step
-                line = curves[room, block * size : (block + 1) * size]
-                for k in range(size):
-                    line[k] = begin + rise * np.float32(k + 1)
+            _line(knots[room], curves[room])
 
 
 @compiled("boolean(float32[:, ::1], boolean[::1], float32[::1], float32[:, ::1])")

@@ -12,7 +12,6 @@ enough for two seconds on end::
                                           └──muted───┘
 """
 
-import functools
 from typing import Final
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.agc import Agc
+from bridge.media.gains import ones
 from bridge.media.history import TICKS as KEPT
 from bridge.media.history import History
 from bridge.media.levels import from_dbov
@@ -84,7 +84,7 @@ class LoudnessGuard(Rows):
         near = _follow(
             history.came,
             history.tick,
-            agc.gain if options.agc else _ones(self.capacity),
+            agc.gain if options.agc else ones(self.capacity),
             np.float32(1 / (TICKS * OVERDRIVEN**2)),
             np.float32(1 / (TICKS * target**2)),
             self.power,
@@ -124,11 +124,6 @@ class LoudnessGuard(Rows):
         """Take what is too loud out of factors, float32 `(capacity,)`, in place."""
         factor[self.state == DUCKED] *= np.float32(DUCK)
         factor[self.state == MUTED] = 0
-
-
-@functools.cache
-def _ones(capacity: int) -> npt.NDArray[np.float32]:
-    return np.ones(capacity, np.float32)
 
 
 @compiled(

@@ -189,14 +189,10 @@ class Sequences(Rows):
         self.candidate[rows] = _NONE
         self.transit[rows] = _UNKNOWN
 
-    def expected(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
-        """Return how many packets of the running streams must have been sent (RFC 3550 A.3)."""
-        return np.where(self.received[rows] > 0, self.highest[rows] - self.base[rows] + 1, 0)
-
     def lost(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
         """Return packets lost since the legs were opened, of all their streams."""
-        missing = self.expected(rows) - self.received[rows]
-        lost: npt.NDArray[np.int64] = self.lost_before[rows] + np.maximum(missing, 0)
+        lost = np.empty(len(rows), np.int64)
+        _lost(rows, self.lost_before, self.received, self.highest, self.base, lost)
         return lost
 
     def packets(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
@@ -234,14 +230,28 @@ class Sequences(Rows):
 
 @inlined
 def expected_of(received: int, highest: int, base: int) -> int:
-    """Return what `Sequences.expected` does, of one leg."""
+    """Return how many packets of the running stream must have been sent (RFC 3550 A.3)."""
     return highest - base + 1 if received > 0 else 0
 
 
 @inlined
 def lost_of(lost_before: int, received: int, highest: int, base: int) -> int:
-    """Return what `Sequences.lost` does, of one leg."""
+    """Return a leg's packets lost since it was opened, of all its streams."""
     return lost_before + max(expected_of(received, highest, base) - received, 0)
+
+
+@compiled("void(int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1])")
+def _lost(
+    rows: npt.NDArray[np.intp],
+    lost_before: npt.NDArray[np.int64],
+    received: npt.NDArray[np.int64],
+    highest: npt.NDArray[np.int64],
+    base: npt.NDArray[np.int64],
+    lost: npt.NDArray[np.int64],
+) -> None:
+    for i in range(rows.size):
+        row: int = rows[i]
+        lost[i] = lost_of(lost_before[row], received[row], highest[row], base[row])
 
 
 @inlined

@@ -3,9 +3,10 @@
 ::
 
     commands   what control asks for                     commands, control
-    receive    sockets -> rows of octets                 own_sockets, latching
-    packets    headers -> streams -> keys -> playout     rtp, sequence, dtmf, playout, depth
-    decode     playout rows -> samples, gaps filled      playout, codecs, streams, concealment,
+    receive    sockets -> rows of octets                 transports, own_sockets, latching,
+                                                         shared_ports
+    packets    headers -> streams -> keys -> playout     plain; rtp, sequence, dtmf, playout, depth
+    decode     playout rows -> samples, gaps filled      playout, companding, streams, concealment,
                                                          pitch, wideband, g722, resample
                keys that come as tones taken out         inband, tones
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
@@ -13,12 +14,13 @@
                                                          tonality, echo, echo_screen, echo_trial
                what is recorded goes to its ring         taps, tap_ring
                and spoken names to their slots           naming, names_area
-    mix        rooms' sums, minus self, prompts          seating, mix, speech, hearing, wideband
+    mix        rooms' sums, prompts                      seating, mix, speech, hearing, wideband
                turned down where they are too loud       limiter
                as loud as each leg wants to hear them    volume
-    encode     samples -> octets                         codecs, wideband, g722, outgoing
+    encode     minus self, samples -> packets            hearing, companding, wideband, g722,
+                                                         outgoing
     save       where each leg stands -> state page       page
-    send       rows of octets -> sockets                 own_sockets
+    send       rows of octets -> sockets                 transports, own_sockets, shared_ports
     rest       RTCP, how good each line is               reporting, rtcp, judging, quality, emodel
                quiet sources, what is told               telling, leg_figures
 

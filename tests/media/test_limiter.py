@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.media.limiter import ATTACK, BLOCKS, CEILING, RELEASE, Limiter, block_peaks, hats
+from bridge.media.limiter import ATTACK, BLOCKS, CEILING, RELEASE, Limiter, block_peaks
 from bridge.media.messages import Configure, Place
 from tests.media.engine import Engine, loud
 
@@ -72,10 +72,21 @@ def test_the_gain_is_down_before_the_peak_and_comes_back_slowly() -> None:
 
 @pytest.mark.parametrize("samples", [160, 320])
 def test_lines_go_through_their_knots(samples: int) -> None:
-    """Weights sum to one, the last sample is the last knot, and both rates draw one line."""
-    assert np.allclose(hats(samples).sum(axis=0), 1)
-    assert hats(samples)[-1, -1] == 1
-    assert np.allclose(hats(320)[:, 1::2], hats(160))
+    """The last sample of a block is the knot behind it, and both rates draw one line."""
+    limiter = Limiter(3)
+    limiter.knots[1:] = np.random.default_rng(1).random((2, BLOCKS + 1), np.float32)
+    rooms = np.array([2, 1])
+    curves = limiter.curves(rooms, samples)
+    place = np.arange(1, samples + 1) * (BLOCKS / samples)
+    for room, curve in zip(rooms.tolist(), curves, strict=True):
+        drawn = np.interp(place, np.arange(BLOCKS + 1), limiter.knots[room])
+        assert np.allclose(curve, drawn, atol=1e-6)
+    limiter.limits[1] = True
+    limited, lines = np.ones(5, np.bool_), np.full((5, samples), 7, np.float32)
+    limiter.draw(limited, lines)
+    assert limited.tolist() == [False, True, False, False, False]
+    assert (lines[1] == curves[1]).all()
+    assert (lines[[0, 2, 3, 4]] == 7).all()
     sound = np.arange(samples, dtype=np.float32)[None] * -1
     per_block = samples // BLOCKS
     assert block_peaks(sound)[0].tolist() == [per_block * (k + 1) - 1 for k in range(BLOCKS)]

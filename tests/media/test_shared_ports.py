@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.media._port_calls import Messages
+from bridge.media._port_calls import GROUP, Messages
 from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, SO_TIMESTAMPNS
 from bridge.media.codecs import SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
@@ -70,12 +70,12 @@ class Phone:
 class Line:
     """Transports with some shared ports and legs."""
 
-    def __init__(self, ports: int = 2) -> None:
+    def __init__(self, ports: int = 2, rows: int = ROWS) -> None:
         self.counters = Counters()
-        self.leg_counters = LegCounters(ROWS)
-        self.transports = Transports(ROWS, self.counters, self.leg_counters)
-        self.legs = Legs(ROWS)
-        self.outgoing = Outgoing(ROWS)
+        self.leg_counters = LegCounters(rows)
+        self.transports = Transports(rows, self.counters, self.leg_counters)
+        self.legs = Legs(rows)
+        self.outgoing = Outgoing(rows)
         self.pairs = [open_pair(HOST, 30_000, 39_999) for _ in range(ports)]
         for index, pair in enumerate(self.pairs):
             self.transports.add_port(index, [os.dup(pair.rtp.fileno()), os.dup(pair.rtcp.fileno())])
@@ -416,6 +416,29 @@ def test_an_address_that_cannot_be_reached_is_stepped_over(line: Line) -> None:
     assert first.rtp.recv(2048)[11] == 50
     assert last.rtp.recv(2048)[11] == 52
     assert line.counters.send_errors + line.counters.peer_refused == 1
+
+
+def test_more_packets_than_one_call_moves_go_and_come() -> None:
+    """Groups end anywhere: with strangers among what comes, and addresses that are refused."""
+    count, refused = 2 * GROUP + 3, (GROUP // 2, GROUP - 1)
+    line = Line(ports=1, rows=count)
+    phones, stranger = [line.phone() for _ in range(count)], line.phone()
+    for row, phone in enumerate(phones):
+        line.open(row, None if row in refused else phone)
+    for row in refused:
+        nowhere = ("255.255.255.255", 4000 + row)
+        line.transports.change(row, LegMedia(codec="PCMU", payload_type=0, remote_rtp=nowhere))
+    for row, phone in enumerate(phones):
+        if row % 50 == 0:
+            stranger.send(line.ports[0], 2)
+        phone.send(line.ports[0])
+    others = [row for row in range(count) if row not in refused]
+    assert line.receive() == [(row, 100) for row in others]
+    assert line.counters.shared_strangers == 2 * 3 + len(refused)
+    line.send()
+    assert [phones[row].rtp.recv(2048)[11] for row in others] == [50 + row for row in others]
+    assert line.counters.send_errors + line.counters.peer_refused == len(refused)
+    line.close()
 
 
 # --- floods and losses ----------------------------------------------------------------------------
