@@ -84,6 +84,8 @@ _CONTROL_LENGTH: Final = 5
 _LENGTH: Final = 7
 _MASK: Final = 0xFFFF_FFFF
 
+_SOL_SOCKET: Final = int(socket.SOL_SOCKET)
+
 # To type checkers numba does not say what these are.
 _numba: Any = numba
 _types = _numba.types
@@ -94,6 +96,10 @@ _sendmmsg: Any = _types.ExternalFunction(
 _recvmmsg: Any = _types.ExternalFunction(
     "recvmmsg",
     _types.int32(_types.int32, _types.voidptr, _types.uint32, _types.int32, _types.uintp),
+)
+_setsockopt: Any = _types.ExternalFunction(
+    "setsockopt",
+    _types.int32(_types.int32, _types.int32, _types.int32, _types.voidptr, _types.uint32),
 )
 
 
@@ -171,13 +177,30 @@ def _fetch(
             prefetch(places[i, 0] + line)
 
 
+@inlined
+def _tell_times(descriptor: int, wanted: int) -> None:
+    """Have the kernel tell with packets when they came, or not any more.
+
+    It has noted that of all of them. To say it costs a port's reading a twentieth more, also where
+    no room is given for the answer; so it is asked while it is read only.
+    """
+    value = np.full(1, wanted, np.int32)
+    _setsockopt(
+        np.int32(descriptor),
+        np.int32(_SOL_SOCKET),
+        np.int32(SO_TIMESTAMPNS),
+        value.ctypes,
+        np.uint32(4),
+    )
+
+
 @compiled(
     "UniTuple(int64, 6)(int64[::1], int64[::1], int64, int64[:, ::1], uint8[:, ::1],"
     " int64[:, ::1], uint8[:, ::1], int64[:, ::1], int64[::1], int64[::1], uint64, uint64,"
     " boolean[::1], int64, uint8[:, ::1], int64[:, ::1], int64[::1], int64[::1], int64, int64[::1],"
     " float64[::1], int64[::1], int64[::1])"
 )
-def receive(  # noqa: C901 - a port, a datagram, its parts
+def receive(  # noqa: C901, PLR0912 - a port, a datagram, its parts
     descriptors: npt.NDArray[np.int64],
     limits: npt.NDArray[np.int64],
     timed_port: int,
@@ -241,6 +264,8 @@ def receive(  # noqa: C901 - a port, a datagram, its parts
         with_times = port == timed_port
         headers = timed_headers if with_times else plain_headers
         names = timed_names if with_times else plain_names
+        if with_times:
+            _tell_times(descriptors[port], 1)
         at, last, more = end, end + room, True
         while more and at < last:
             asked = min(last - at, GROUP)
@@ -287,6 +312,8 @@ def receive(  # noqa: C901 - a port, a datagram, its parts
                 end += 1
             at += count
         bounded += at == last
+        if with_times:
+            _tell_times(descriptors[port], 0)
     return end, end_timed, strangers, new, failed, bounded
 
 

@@ -451,4 +451,4 @@ class Commands:
     def _trace(self, leg: int, *, traced: bool) -> None:
         row = self._row(leg)
         if row is not None:
-            self._state.presence.traced[row] = traced
+            self._state.presence.trace(row, traced=traced)

@@ -100,7 +100,7 @@ def _begin(state: State, legs: Sequence[HandedLeg], kind: np.dtype[np.void]) -> 
         )
         state.reports.open(row, opened.cname, now)
         state.presence.last[row] = now
-        state.presence.traced[row] = leg.traced
+        state.presence.trace(row, traced=leg.traced)
         if opened.former_ssrc is not None and len(leg.record) != kind.itemsize:
             say_farewell(state, row, opened.former_ssrc)
     goes_on = [at for at, leg in enumerate(legs) if len(leg.record) == kind.itemsize]

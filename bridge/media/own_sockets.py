@@ -52,8 +52,9 @@ it fills only its own leg's receive buffer."""
 QUIET_TICKS: Final = 100
 """Two seconds without a packet before a leg may be latched anew."""
 
-TIMED_SHARE: Final = 20
-"""One leg in so many is timed in a tick: each leg two or three times a second."""
+TIMED_SHARE: Final = 10
+"""One leg in so many is timed in a tick: each leg five times a second. Half as many, and the mean
+of half a minute is off by a fifth where packets scatter."""
 
 BACKLOG_KEPT: Final = 2
 """Packets of sound that count of those queued when a leg is connected: 40 ms. Where it is opened
@@ -545,6 +546,9 @@ class OwnSockets:
                 planned.append((leg.rtp.fileno(), start, size))
             else:
                 self._sends_to.append((leg, whole[start : start + size]))
+        # Sockets that were opened one after the other lie so in the kernel: to go through them like
+        # that costs a twentieth of a tick less than room by room.
+        planned.sort()
         self._octets = outgoing.packets.reshape(-1)
         self._planned = np.ascontiguousarray(np.array(planned, np.intp).reshape(-1, 3).T)
         self._second_sends = [

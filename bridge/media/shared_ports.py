@@ -37,7 +37,6 @@ from bridge.media._pairs import PairTable
 from bridge.media._port_calls import Messages
 from bridge.media._sockets import (
     PEER_ERRORS,
-    SO_TIMESTAMPNS,
     adopt_udp,
     arrived_at,
     ask_for_stamps,
@@ -276,7 +275,6 @@ class SharedPorts:
         if not self._ports:
             return
         timed_port = -tick % len(self._ports)
-        _tell_times(self._port(timed_port), wanted=True)
         packets, pairs, plain, timed = (
             self._packets,
             self._pairs,
@@ -308,7 +306,6 @@ class SharedPorts:
             self._fresh,
             self._errors,
         )
-        _tell_times(self._port(timed_port), wanted=False)
         self._counters.shared_strangers += strangers
         self._counters.reads_bounded += bounded
         if fresh:
@@ -384,7 +381,8 @@ class SharedPorts:
             many it has.
         """
         ports = np.where(self._aside[rows], -1, self._port_of[rows])
-        chosen = np.argsort(ports, kind="stable")[np.count_nonzero(ports < 0) :]
+        # By row on each, so that what the kernel holds of the far ends is gone through as it lies.
+        chosen = np.lexsort((rows, ports))[np.count_nonzero(ports < 0) :]
         count = len(chosen)
         ports = ports[chosen]
         messages.iovecs["base"][:count] = packets.ctypes.data + packets.strides[0] * places[chosen]
@@ -454,13 +452,3 @@ class SharedPorts:
             port.rtcp.sendto(packet, named)
         except OSError as error:
             self._count_error(error, "rtcp_send_errors")
-
-
-def _tell_times(port: _Port | None, *, wanted: bool) -> None:
-    """Have the kernel tell with packets when they came, or not any more.
-
-    It has noted that of all of them. To say it costs a port's reading a twentieth more, also where
-    no room is given for the answer; so it is asked while it is read only.
-    """
-    if port is not None:
-        port.rtp.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, wanted)

@@ -71,6 +71,13 @@ class Presence(Rows):
         # `latching.source_key` of where its media comes from.
         self.source: npt.NDArray[np.int64] = self.column("source", np.int64, kept=True)
         self.traced: npt.NDArray[np.bool_] = self.column("traced", np.bool_)
+        # Some leg was traced once; to look for it in every tick would cost all others.
+        self.tracing = False
+
+    def trace(self, row: int, *, traced: bool) -> None:
+        """Tell control a leg's headers, or not any more."""
+        self.traced[row] = traced
+        self.tracing = bool(self.traced.any())
 
 
 class State:

@@ -11,7 +11,7 @@ One row for each line, the bridge's figure (its record's, at the leg's end) besi
 
   packets, lost     from the leg, what tshark counts of the stream; `doubled` are in tshark's count
   jitter_ms         mean and greatest. tshark takes every packet in; the bridge times one tick in
-                    eight of a leg on own sockets, so its greatest is smoother
+                    ten of a leg on own sockets, so its greatest is smoother
   rr_lost           the cumulative number in our last report, and tshark's own expected less counted
   sr_packets        the sender's packet count in our last report, and packets that tshark saw
   remote_lost       what the far end's last report says, in the record and as tshark reads it

@@ -46,6 +46,5 @@ class Line:
             self.gate.follow(self.levels)
             self.agc.follow(self.levels, self.options.target_dbov)
             self.gains.follow(self.levels, self.gate, self.agc, self.options)
-            self.gains.apply(self.rows, pcm)
-            out[:, tick] = pcm
+            out[:, tick] = pcm * self.gains.curves(self.rows, FRAME)
         return out.reshape(len(sounds), -1)

@@ -151,7 +151,10 @@ def test_legs_that_control_waits_for_take_the_long_way(column: str) -> None:
         sender = made.open(1, room=1)
         made.run()
         made.run(3, lambda number: made.feed(1, sender.say(loud(number, 1)[0])))
-        getattr(made.state.presence, column)[made.row(1)] = 1
+        if column == "traced":
+            made.state.presence.trace(made.row(1), traced=True)
+        else:
+            made.state.presence.quiet_told[made.row(1)] = 1
         made.run(1, lambda number: made.feed(1, sender.say(loud(number, 1)[0])))
         if column == "quiet_told":
             assert [event.leg for event in made.told(MediaResumed)] == [1]

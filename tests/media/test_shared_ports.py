@@ -36,7 +36,9 @@ class Phone:
 
     def __init__(self, at: tuple[str, int] = (HOST, 0)) -> None:
         self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.rtp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A port asked for may be another's as well. Where any will do, the kernel would sometimes
+        # give two far ends the same.
+        self.rtp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, at[1] != 0)
         self.rtp.bind(at)
         self.rtp.settimeout(5)
         self.rtcp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
