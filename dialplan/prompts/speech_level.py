@@ -54,23 +54,25 @@ def speech_level(
     peak_db = 20 * np.log10(float(np.abs(signal).max()))
     envelope = _smooth(_smooth(np.abs(signal), rate), rate)
     hangover = round(_HANGOVER_S * rate)
-    previous: tuple[float, float] | None = None
-    for power in range(1, _THRESHOLDS + 1):
+    level, over = -np.inf, 0.0
+    # From the lowest threshold up, as P.56 goes. Of speech with one loud moment so few samples pass
+    # the highest threshold that all energy divided by them lies far above it as well.
+    for power in range(_THRESHOLDS, 0, -1):
         threshold = 2.0**-power
         active = _active_samples(envelope >= threshold, hangover)
         if not active:
-            continue
-        level = 10 * np.log10(energy / active)
-        above = level - 20 * np.log10(threshold)
+            break
+        louder = 10 * np.log10(energy / active)
+        above = louder - 20 * np.log10(threshold)
         if above >= _MARGIN_DB:
-            if previous is not None:
-                # Between the last threshold and this one the margin is crossed: interpolate.
-                share = (_MARGIN_DB - previous[1]) / (above - previous[1])
-                level = previous[0] + share * (level - previous[0])
-            activity = energy / 10 ** (level / 10) / len(signal)
-            return SpeechLevel(float(level), float(activity), float(peak_db))
-        previous = (level, above)
-    return SpeechLevel(-np.inf, 0.0, float(peak_db))
+            level, over = louder, above
+            continue
+        if np.isfinite(level):
+            # Between the last threshold and this one the margin is crossed: interpolate.
+            level += (over - _MARGIN_DB) / (over - above) * (louder - level)
+        break
+    activity = energy / 10 ** (level / 10) / len(signal) if np.isfinite(level) else 0.0
+    return SpeechLevel(float(level), float(activity), float(peak_db))
 
 
 def _smooth(signal: npt.NDArray[np.float64], rate: int) -> npt.NDArray[np.float64]:

@@ -34,6 +34,15 @@ def test_short_pauses_count() -> None:
     assert speech_level(0.05 * noise * gaps, _RATE).activity > 0.97
 
 
+@pytest.mark.parametrize("louder_db", [0.0, 6.0, 12.0])
+def test_one_loud_moment_changes_little(louder_db: float) -> None:
+    """Of half a minute 100 ms, wherever they end between two thresholds, not even a decibel."""
+    noise = np.random.default_rng(4).standard_normal(30 * _RATE)
+    noise[_RATE : _RATE + _RATE // 10] *= 10 ** (louder_db / 20)
+    levels = [speech_level(noise * 10 ** (db / 20), _RATE).active_db - db for db in range(-30, -24)]
+    np.testing.assert_allclose(levels, 0, atol=1)
+
+
 def test_integers_are_taken_at_full_scale() -> None:
     """int16 and float of the same sound measure the same, peak included."""
     samples = np.round(8000 * np.sin(np.arange(_RATE) / 5)).astype(np.int16)
