@@ -16,7 +16,11 @@ __all__ = ["Fault", "find_fault"]
 _SINGLE = ("call-id", "cseq", "from", "to", "content-length", "content-type", "max-forwards")
 _HIDE = re.compile(r";\s*hide\b", re.IGNORECASE)
 _KNOWN_SCHEMES = ("sip", "sips", "tel")
+_ROUTABLE_SCHEMES = ("sip", "sips")
 _CSEQ_LIMIT = 2**31
+_TARGET_METHODS = ("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER")
+"""Whose Contact PJSIP takes for the dialog's remote target (``pjsip_method_creates_dialog``)."""
+
 _METHOD = re.compile(r"^[A-Za-z0-9\-.!%*_+`'~]{1,64}$")
 
 
@@ -49,14 +53,30 @@ def find_fault(message: Message) -> Fault | None:
         return Fault(0, "hidden_route")
     if message.body_missing:
         return Fault(400 if message.method else 0, "content_length")  # RFC 3261 section 18.3
-    if not message.method:
+    return (_request_fault(message) if message.method else None) or _routing_fault(message, routes)
+
+
+def _routing_fault(message: Message, routes: list[str]) -> Fault | None:
+    """Return the fault of an address that requests of ours would be sent to.
+
+    PJSIP asserts that an ACK can be sent; a BYE that cannot leaves its session behind.
+    """
+    for value in routes:
+        for part in split_list(value):
+            uri = parse_name_address(part).uri
+            if uri.scheme not in _ROUTABLE_SCHEMES or not uri.host:
+                return Fault(400, "route_scheme")
+    # A redirection, which is no target of a dialog, may name any URI (RFC 3261 section 21.3).
+    if message.cseq[1] not in _TARGET_METHODS or message.status >= 300:  # noqa: PLR2004 - as above
         return None
-    return _request_fault(message, routes)
+    for value in message.all("contact"):
+        for part in split_list(value):
+            if part.strip() != "*" and parse_name_address(part).uri.scheme not in _ROUTABLE_SCHEMES:
+                return Fault(400, "contact_scheme")  # RFC 3261 section 8.1.1.8
+    return None
 
 
-def _request_fault(  # noqa: PLR0911 - one return per fault
-    message: Message, routes: list[str]
-) -> Fault | None:
+def _request_fault(message: Message) -> Fault | None:  # noqa: PLR0911 - one return per fault
     number, method = message.cseq
     if not _METHOD.match(message.method) or method != message.method:
         return Fault(400, "cseq_method")
@@ -72,11 +92,6 @@ def _request_fault(  # noqa: PLR0911 - one return per fault
     forwards = (message.get("max-forwards") or "70").strip()
     if not (forwards.isascii() and forwards.isdigit() and int(forwards[:6]) <= 255):  # noqa: PLR2004
         return Fault(400, "max_forwards")
-    for value in routes:
-        for part in split_list(value):
-            uri = parse_name_address(part).uri
-            if uri.scheme not in ("sip", "sips") or not uri.host:
-                return Fault(400, "route_scheme")
     if not message.from_tag and message.method != "REGISTER":
         return Fault(400, "from_tag")  # RFC 3261 section 8.1.1.3; dialogs are found by it
     return None

@@ -225,6 +225,23 @@ def test_lost_bye(quick_desk: Desk) -> None:
         quick_desk.settle(8.0)
 
 
+@pytest.mark.parametrize("method", ["UPDATE", "INVITE", "REFER", "NOTIFY", "SUBSCRIBE"])
+@pytest.mark.parametrize("contact", ["<tel:+46701234567>", "http://127.0.0.1/"])
+def test_a_contact_that_no_bye_could_be_sent_to_is_not_taken(
+    desk: Desk, method: str, contact: str
+) -> None:
+    """It gets 400 (RFC 3261 section 8.1.1.8), and our BYE still goes to the one before."""
+    with Caller(desk.address) as caller:
+        caller.dial()
+        incoming, _ = desk.call_is_up()
+        caller.say(method, contact=contact)
+        caller.expect(400, method)
+        desk.endpoint.hangup(incoming.call)
+        caller.answer(caller.expect_request("BYE"))
+        desk.settle()
+    assert desk.count("fault_contact_scheme") == 1
+
+
 def test_a_probe_tells_the_living_from_the_dead(quick_desk: Desk) -> None:
     """OPTIONS in the dialog: any answer is life, 481 and silence end the call."""
     with Caller(quick_desk.address) as caller:

@@ -76,7 +76,8 @@ class Callee:
             lines += [f"{name}: {value}" for key, value in request.headers if key == name]
         to = request.get("to")
         lines.append(f"to: {to}" if "tag=" in to or status == 100 else f"to: {to};tag={tag}")
-        lines.append(f"Contact: <sip:{CALLEE}@{self.ip}:{self.port}>")
+        if not any(line.startswith("Contact:") for line in headers):
+            lines.append(f"Contact: <sip:{CALLEE}@{self.ip}:{self.port}>")
         lines += headers
         if body:
             lines.append("Content-Type: application/sdp")
@@ -331,6 +332,29 @@ def test_it_is_a_call_like_any_other(desk: Desk, callee: Callee) -> None:
     callee.expect("ACK")
     assert desk.one(ReofferAnswered).accepted
     callee.hang_up(desk)
+
+
+@pytest.mark.parametrize("header", ["Contact: <tel:+46701740699>", "Record-Route: <tel:+1>"])
+def test_an_answer_that_no_ack_could_be_sent_for_is_not_taken(
+    desk: Desk, callee: Callee, header: str
+) -> None:
+    """PJSIP would assert that it is sent, which ends the process; it rings on instead."""
+    callee.dial(desk, ring_s=1)
+    callee.answer(callee.expect("INVITE"), 180)
+    callee.answer(callee.invite, 200, sdp(), (header,))
+    callee.answer(callee.expect("CANCEL"), 200)
+    callee.answer(callee.invite, 487)
+    assert desk.ended().reason == "no_answer"
+    desk.settle()
+    assert sum(desk.count(f"fault_{name}_scheme") for name in ("contact", "route")) == 1
+
+
+def test_a_redirection_may_name_any_uri(desk: Desk, callee: Callee) -> None:
+    """It is no target of the dialog, so it ends the call at once (RFC 3261 section 21.3)."""
+    callee.dial(desk)
+    callee.answer(callee.expect("INVITE"), 302, headers=("Contact: <tel:+46701740699>",))
+    assert desk.ended().reason == "refused"
+    desk.settle()
 
 
 @pytest.mark.parametrize("proxy", ["two words", "host:port", "", "<x>"])
