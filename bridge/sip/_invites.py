@@ -13,6 +13,8 @@ from __future__ import annotations
 import enum
 from typing import Any, Protocol
 
+import structlog
+
 from bridge.sip._agent import Agent, Headers, Received
 from bridge.sip.errors import PjError, SipError
 
@@ -30,6 +32,8 @@ _TRYING = 2  # PJSIP_TSX_STATE_TRYING
 _EVENT_RX_MSG = 3  # PJSIP_EVENT_RX_MSG
 _OWN_METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK")
 _SELECT_TRANSPORT = 1  # PJSIP_TPSELECTOR_TRANSPORT
+
+log = structlog.get_logger(__name__)
 
 
 class InviteState(enum.IntEnum):
@@ -243,7 +247,13 @@ class Invites:
         if outcome or not tdata[0]:
             return
         self._agent.add_headers(tdata[0], headers)
-        lib.pjsip_inv_send_msg(session, tdata[0])
+        # PJSIP waits for ever for what becomes of a BYE that it could not even begin to send.
+        lib.pjsip_inv_add_ref(session)
+        outcome = lib.pjsip_inv_send_msg(session, tdata[0])
+        if outcome and not early:
+            log.warning("sip bye not sent", status=outcome)
+            self.terminate(invite)
+        lib.pjsip_inv_dec_ref(session)
 
     def end_stuck(self, invite: int) -> bool:
         """Send BYE where PJSIP 2.15.1 waits for an ACK that it has had; tell whether it did.

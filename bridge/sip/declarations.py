@@ -355,6 +355,8 @@ pj_status_t pjsip_inv_end_session(pjsip_inv_session *, int code, const pj_str_t 
                                   pjsip_tx_data **);
 pj_status_t pjsip_inv_send_msg(pjsip_inv_session *, pjsip_tx_data *);
 pj_status_t pjsip_inv_terminate(pjsip_inv_session *, int code, pj_bool_t notify);
+pj_status_t pjsip_inv_add_ref(pjsip_inv_session *);
+pj_status_t pjsip_inv_dec_ref(pjsip_inv_session *);
 
 /* pjmedia/sdp.h, sdp_neg.h */
 pj_status_t pjmedia_sdp_parse(pj_pool_t *, char *, size_t, pjmedia_sdp_session **);

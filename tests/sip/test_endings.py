@@ -242,6 +242,22 @@ def test_a_contact_that_no_bye_could_be_sent_to_is_not_taken(
     assert desk.count("fault_contact_scheme") == 1
 
 
+def test_a_bye_that_cannot_be_sent_ends_the_session_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PJSIP would keep the session and its dialog for ever."""
+    monkeypatch.setattr("bridge.sip.gate.find_fault", lambda _message: None)
+    with Caller(desk.address) as caller:
+        caller.dial()
+        incoming, _ = desk.call_is_up()
+        caller.say("UPDATE", contact="<tel:+46701234567>")
+        caller.expect(200, "UPDATE")
+        desk.endpoint.hangup(incoming.call)
+        assert desk.ended().reason == "bye"
+        desk.settle()
+    assert not desk.count("callback_faults")
+
+
 def test_a_probe_tells_the_living_from_the_dead(quick_desk: Desk) -> None:
     """OPTIONS in the dialog: any answer is life, 481 and silence end the call."""
     with Caller(quick_desk.address) as caller:
