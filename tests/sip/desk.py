@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from bridge.sip._invites import InviteState
 from bridge.sip.endpoint import SipEndpoint
 from bridge.sip.messages import (
     CallConfirmed,
@@ -147,5 +148,18 @@ class Desk:
             if not gauges["sessions"] and not gauges["calls"]:
                 return gauges
             if time.monotonic() > deadline:
-                raise AssertionError(f"sessions are left: {gauges}")
+                raise AssertionError(f"sessions are left: {gauges}, {self.left()}")
             time.sleep(0.02)
+
+    def left(self) -> dict[str, str]:
+        """Say for each session, by its Call-ID, what it is waiting for."""
+        switchboard = self.endpoint._switchboard
+        found = {}
+        for session in list(switchboard._by_invite.values()):
+            invite = switchboard._invites._session(session.invite)
+            inviting = bool(invite.invite_tsx)
+            found[session.call_id] = (
+                f"{session.phase}, {InviteState(invite.state).name} by {invite.cause}, "
+                f"{'an' if inviting else 'no'} INVITE under way"
+            )
+        return found

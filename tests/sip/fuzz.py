@@ -151,6 +151,7 @@ class _Fuzz:
         self.rng = rng
         self.journal = journal
         self.last: deque[bytes] = deque(maxlen=40)
+        self.sent: list[bytes] = []
 
     def send(self, caller: Caller, text: str) -> None:
         """Send a message, mutated or now and then as it is."""
@@ -158,10 +159,21 @@ class _Fuzz:
         if self.rng.random() < 0.9:
             raw = mutate(raw, self.rng)
         self.last.append(raw)
+        self.sent.append(raw)
         if self.journal is not None:
             self.journal.write_bytes(b"\n=====\n".join(self.last))
         with contextlib.suppress(OSError):
             caller.send(raw)
+
+    def settle(self) -> None:
+        """Wait until no session is left; else say what each that is left got last."""
+        try:
+            self.desk.settle(30.0)
+        except AssertionError as fault:
+            for call_id in self.desk.left():
+                of_call = [raw for raw in self.sent if call_id.encode() in raw]
+                fault.add_note(b"\n=====\n".join(of_call[-3:]).decode("latin-1"))
+            raise
 
     def strangers(self, caller: Caller) -> None:
         """Send requests and responses that belong to nothing."""
@@ -283,7 +295,7 @@ def main(seed: int, count: int, journal: Path | None = None) -> None:
             caller.hang_up()
         for call in desk.of(IncomingCall):
             desk.endpoint.hangup(call.call)
-        desk.settle(30.0)
+        fuzz.settle()
         statistics = desk.endpoint.statistics()
         assert not statistics.counters["callback_faults"], statistics.counters
         assert len(desk.of(IncomingCall)) > count // 20
