@@ -15,14 +15,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._compiled import compiled, inlined
+from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.agc import Agc
+from bridge.media.codecs import FRAME
 from bridge.media.gate import Gate
 from bridge.media.levels import Levels
 from bridge.media.messages import Configure
 
-__all__ = ["Gains", "ones", "shapes", "weigh"]
+__all__ = ["Gains", "ones", "shapes"]
 
 _BEGIN: Final = 0
 _RISE: Final = 1
@@ -101,6 +102,16 @@ class Gains(Rows):
         """Return gains by sample, float32, `(len(rows), samples)`."""
         return self.coefficients[rows] @ shapes(samples)
 
+    def apply(self, rows: npt.NDArray[np.intp], pcm: npt.NDArray[np.float32]) -> None:
+        """Give what legs say its gain, in place.
+
+        Args:
+            rows: intp, `(n,)`: the legs, each once.
+            pcm: float32, `(n, 160)`.
+        """
+        if not self.flat:
+            _apply(self.coefficients, rows, shapes(FRAME), pcm)
+
 
 @compiled(
     "boolean(float32[::1], float32[::1], float32[::1], boolean[::1], float32[::1], float32[:, ::1])"
@@ -125,20 +136,17 @@ def _follow(
     return flat
 
 
-@inlined
-def weigh(
-    frame: npt.NDArray[np.float32],
+@compiled("void(float32[:, ::1], int64[::1], float32[:, ::1], float32[:, ::1])")
+def _apply(
     coefficients: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.intp],
     shapes: npt.NDArray[np.float32],
+    pcm: npt.NDArray[np.float32],
 ) -> None:
-    """Give a frame its gain, in place.
-
-    Args:
-        frame: float32, `(samples,)`.
-        coefficients: float32, `(3,)`: of its leg.
-        shapes: float32, `(3, samples)`: as `shapes` says.
-    """
-    begin, rise, sudden = coefficients[_BEGIN], coefficients[_RISE], coefficients[_SUDDEN]
     line, quick = shapes[_RISE], shapes[_SUDDEN]
-    for k in range(frame.size):
-        frame[k] *= begin + rise * line[k] + sudden * quick[k]
+    for i in range(rows.size):
+        row = coefficients[rows[i]]
+        begin, rise, sudden = row[_BEGIN], row[_RISE], row[_SUDDEN]
+        frame = pcm[i]
+        for k in range(frame.size):
+            frame[k] *= begin + rise * line[k] + sudden * quick[k]

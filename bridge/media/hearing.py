@@ -15,7 +15,6 @@ import numpy.typing as npt
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME, TABLED
 from bridge.media.companding import decode_rows, encode, encode_others
-from bridge.media.gains import Gains
 from bridge.media.legs import Legs
 from bridge.media.limiter import BLOCKS, Limiter, block_peaks
 from bridge.media.mix import hear_others, loudest, sum_rooms
@@ -133,22 +132,10 @@ class Hearing(Rows):
                 pcm[chosen] = decoded
         return pcm
 
-    def sum(self, seating: Seating, gains: Gains) -> npt.NDArray[np.float32]:
-        """Give what is said its gain, and sum each room.
-
-        Args:
-            seating: who sits where.
-            gains: of this tick.
-
-        Returns:
-            float32, `(talkers, 160)`: what is heard of each, a view of `pcm`.
-        """
-        sum_rooms(seating, gains, self.pcm, self.rooms, self._least, self._most)
-        return self.pcm[: seating.talkers]
-
     def mix(self, seating: Seating, chimes: Players) -> None:
-        """Add what is played to all of a room, and sum what is whispered."""
+        """Sum each room, and add what is played to all of it."""
         self._marked, self._marked_frames = _NOBODY, _NOTHING
+        sum_rooms(seating, self.pcm, self.rooms, self._least, self._most)
         rooms = chimes.active.nonzero()[0]
         if len(rooms):
             frames = chimes.render(rooms)

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._compiled import compiled
-from bridge.media.codecs import FRAME
-from bridge.media.gains import Gains, shapes, weigh
 from bridge.media.seating import Seating
 
 __all__ = ["HIGHEST", "LOWEST", "clip", "hear_others", "loudest", "sum_rooms"]
@@ -25,70 +23,38 @@ _Sound = npt.NDArray[np.float32]
 _Index = npt.NDArray[np.intp]
 
 
-def sum_rooms(
-    seating: Seating, gains: Gains, pcm: _Sound, rooms: _Sound, least: _Sound, most: _Sound
-) -> None:
-    """Give what is said its gain, sum it in each room, and find its extremes, sample by sample.
+def sum_rooms(seating: Seating, pcm: _Sound, rooms: _Sound, least: _Sound, most: _Sound) -> None:
+    """Sum what is said in each room, and find its extremes, sample by sample.
 
     Args:
         seating: who sits where.
-        gains: of this tick.
-        pcm: float32, `(>= speakers, 160)`: what each talker says, by position; weighed in place.
+        pcm: float32, `(>= speakers, 160)`: what each speaker says, by position.
         rooms: float32, `(rooms, 160)`: gets the sum of each room; zero where nobody speaks.
         least: float32, `(rooms, 160)`: gets the least that anybody says; zero as well.
         most: float32, `(rooms, 160)`: gets the most.
     """
     rooms[:], least[:], most[:] = 0, 0, 0
-    _sum(
-        pcm,
-        seating.order,
-        gains.coefficients,
-        shapes(FRAME),
-        gains.flat,
-        seating.first,
-        min(seating.talkers, len(pcm)),
-        seating.spoken,
-        rooms,
-        least,
-        most,
-    )
+    _sum(pcm, seating.first, seating.spoken, rooms, least, most)
 
 
 @compiled(
-    "void(float32[:, ::1], int64[::1], float32[:, ::1], float32[:, ::1], boolean, int64[::1],"
-    " int64, int64[::1], float32[:, ::1], float32[:, ::1], float32[:, ::1])"
+    "void(float32[:, ::1], int64[::1], int64[::1], float32[:, ::1], float32[:, ::1],"
+    " float32[:, ::1])"
 )
 def _sum(
-    pcm: _Sound,
-    order: _Index,
-    coefficients: _Sound,
-    shapes: _Sound,
-    flat: bool,  # noqa: FBT001 - of the gains
-    first: _Index,
-    talkers: int,
-    spoken: _Index,
-    rooms: _Sound,
-    least: _Sound,
-    most: _Sound,
+    pcm: _Sound, first: _Index, spoken: _Index, rooms: _Sound, least: _Sound, most: _Sound
 ) -> None:
     for place in range(spoken.size):
         room = spoken[place]
         total, low, high = rooms[room], least[room], most[room]
+        low[:] = pcm[first[place]]
+        high[:] = low
         for position in range(first[place], first[place + 1]):
             frame = pcm[position]
-            if not flat:
-                weigh(frame, coefficients[order[position]], shapes)
-            if position == first[place]:
-                low[:] = frame
-                high[:] = frame
             for k in range(frame.size):
                 total[k] += frame[k]
                 low[k] = min(low[k], frame[k])
                 high[k] = max(high[k], frame[k])
-    # Whom no room hears is recorded all the same.
-    if not flat:
-        for position in range(first[spoken.size], talkers):
-            weigh(pcm[position], coefficients[order[position]], shapes)
 
 
 def loudest(rooms: _Sound, least: _Sound, most: _Sound, chosen: _Index, blocks: int) -> _Sound:

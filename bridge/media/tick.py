@@ -12,10 +12,9 @@
     levels     how loud, who speaks; gain of each leg    levels, gate, agc, gains
                who disturbs is turned down or muted      guards, history, loudness_guard, leak,
                                                          tonality, echo, echo_screen, echo_trial
-    mix        what is said gets its gain, rooms' sums   seating, mix, hearing, wideband
                what is recorded goes to its ring         taps, tap_ring
                and spoken names to their slots           naming, names_area
-               prompts and tones                         speech
+    mix        rooms' sums, prompts                      seating, mix, speech, hearing, wideband
                turned down where they are too loud       limiter
                as loud as each leg wants to hear them    volume
     encode     minus self, samples -> packets            hearing, companding, wideband, g722,
@@ -361,6 +360,12 @@ class Tick:
             state.agc.follow(levels, options.target_dbov)
         self._guard(pcm[: seating.speakers])
         state.gains.follow(levels, state.gate, state.agc, options)
+        state.gains.apply(rows, pcm)
+        state.wideband.weigh(state.gains, pcm)
+        if state.naming.active:
+            state.naming.write(seating, pcm)
+        if state.taps.active:
+            self._tap(pcm)
 
     def _tap(self, pcm: npt.NDArray[np.float32]) -> None:
         """Give recorders what the room hears of each leg."""
@@ -398,25 +403,15 @@ class Tick:
 
     def _mix(self) -> None:
         """Give everybody the room without themselves, and what is played to them."""
-        state, seating = self._state, self._state.seating
-        decoded = self._reading is not None
-        if not decoded:
-            state.hearing.pcm[: seating.talkers] = 0
-        pcm = state.hearing.sum(seating, state.gains)
-        if decoded:
-            state.wideband.weigh(state.gains, pcm)
-            if state.naming.active:
-                state.naming.write(seating, pcm)
-            if state.taps.active:
-                self._tap(pcm)
-        state.hearing.mix(seating, state.chimes)
+        state = self._state
+        state.hearing.mix(state.seating, state.chimes)
         state.wideband.mix(state.hearing.rooms)
         if state.options.limiter:
             self._limit()
         if state.guards.marks:
             self._mark()
         self._positions, self._frames = state.hearing.play(
-            seating, state.legs, state.foreground, state.background, state.volume
+            state.seating, state.legs, state.foreground, state.background, state.volume
         )
 
     def _limit(self) -> None:

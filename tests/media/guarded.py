@@ -119,8 +119,9 @@ class Conferences:
         ):
             self.told.append(Told(self.tick, event))
         self.gains.follow(self.levels, self.gate, self.agc, self.options)
+        self.gains.apply(talkers, pcm)
         sums = np.zeros((int(self.legs.room.max()) + 1, FRAME), np.float32)
-        sum_rooms(seating, self.gains, pcm, sums, np.empty_like(sums), np.empty_like(sums))
+        sum_rooms(seating, pcm, sums, np.empty_like(sums), np.empty_like(sums))
         everybody, nowhere = np.arange(len(pcm)), np.zeros(len(sums), np.bool_)
         heard = hear_others(seating, everybody, pcm, sums, nowhere, sums)
         if self.guards.marks:

@@ -46,5 +46,6 @@ class Line:
             self.gate.follow(self.levels)
             self.agc.follow(self.levels, self.options.target_dbov)
             self.gains.follow(self.levels, self.gate, self.agc, self.options)
-            out[:, tick] = pcm * self.gains.curves(self.rows, FRAME)
+            self.gains.apply(self.rows, pcm)
+            out[:, tick] = pcm
         return out.reshape(len(sounds), -1)
