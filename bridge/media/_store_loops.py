@@ -13,7 +13,16 @@ from bridge.media._compiled import compiled, inlined
 from bridge.media.codecs import FRAME
 from bridge.media.ring import SLOTS
 
-__all__ = ["WAITS", "WAIT_STEPS", "WAIT_STEP_MS", "look", "median_step", "move_on", "worst_step"]
+__all__ = [
+    "WAITS",
+    "WAIT_STEPS",
+    "WAIT_STEP_MS",
+    "look",
+    "median_step",
+    "move_on",
+    "settle_anchors",
+    "worst_step",
+]
 
 WAIT_STEP_MS: Final = 10
 """Resolution of what is told of waiting."""
@@ -95,6 +104,22 @@ def move_on(
         without[row] = missing[i]
         at[row] = play_row[i] + step[i]
         lag[i] = lagging[row]
+
+
+@compiled("void(int64[::1], int64[::1], int64[::1], int64[::1])")
+def settle_anchors(
+    rows: npt.NDArray[np.intp],
+    play_row: npt.NDArray[np.int64],
+    anchor_position: npt.NDArray[np.int64],
+    anchor_timestamp: npt.NDArray[np.int64],
+) -> None:
+    """Keep anchors near, for 32 bits of time stamp are only 74 hours either way."""
+    for i in range(rows.size):
+        row = rows[i]
+        frames = play_row[row] - anchor_position[row] // FRAME
+        if frames > SLOTS:
+            anchor_position[row] += frames * FRAME
+            anchor_timestamp[row] = (anchor_timestamp[row] + frames * FRAME) & 0xFFFF_FFFF
 
 
 @inlined

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from bridge.media._compiled import compiled
 from bridge.media._rows import Rows
 from bridge.media.codecs import FRAME
-from bridge.media.levels import frame_rms
+from bridge.media.levels import level
 
 __all__ = [
     "CAP_ROWS",
@@ -68,6 +68,8 @@ EDIT_TICKS: Final = 3
 
 QUIET_RMS: Final = 32768.0 * 10 ** (-46.0 / 20)
 """Below speech: what is taken out or put in here is not missed."""
+
+_QUIET_RMS: Final = np.float32(QUIET_RMS)
 
 LONG_PAUSE_TICKS: Final = 8
 SHORT_PAUSE_TICKS: Final = 3
@@ -207,30 +209,26 @@ class Depth(Rows):
             rows: intp, `(n,)`: the legs.
             pcm: float32, `(n, 160)`: what is heard of them, on the 16-bit scale.
         """
-        places = self.excess[rows].nonzero()[0]
-        if len(places):
-            legs = rows[places]
-            quiet = frame_rms(pcm[places]) < QUIET_RMS
-            self.quiet[legs] = np.where(quiet, self.quiet[legs] + 1, 0)
+        _hear(rows, self.excess, pcm, self.quiet)
 
     def due(self, rows: _Rows) -> _Rows:
         """Return the places, in `rows`, of legs to shorten or lengthen in this tick."""
-        excess = self.excess[rows]
-        places = excess.nonzero()[0]
-        if not len(places):
-            return places
-        legs = rows[places]
-        patience = np.where(excess[places] > 0, PATIENCE_SHORTER, PATIENCE_LONGER)
-        waited = self.tick - self.since[legs]
-        patient = self.can_wait[legs] & (waited < patience)
-        self.patient[legs] = patient
-        turn = (legs + self.tick) % EDIT_TICKS == 0
-        pause = np.where(2 * waited < patience, LONG_PAUSE_TICKS, SHORT_PAUSE_TICKS)
-        due = places[turn & (~patient | (self.quiet[legs] >= pause))]
+        due = np.empty(len(rows), np.intp)
+        due = due[
+            : _due(
+                rows,
+                self.tick,
+                self.excess,
+                self.since,
+                self.can_wait,
+                self.quiet,
+                self.patient,
+                due,
+            )
+        ]
         if len(due) > EDITS_PER_TICK:
             due = np.roll(due, EDITS_PER_TICK * (self.tick // EDIT_TICKS))[:EDITS_PER_TICK]
-        legs_due: _Rows = due
-        return legs_due
+        return due
 
     def edited(self, rows: _Rows, taken_out: _Ints, extra: npt.NDArray[np.bool_]) -> None:
         """Take note of edits.
@@ -259,6 +257,43 @@ class Depth(Rows):
         self.excess[rows] = 0
         self.fast[rows] -= moved
         return moved
+
+
+@compiled("void(int64[::1], int64[::1], float32[:, ::1], int64[::1])")
+def _hear(rows: _Rows, excess: _Ints, pcm: npt.NDArray[np.float32], quiet: _Ints) -> None:
+    for i in range(rows.size):
+        row = rows[i]
+        if excess[row] != 0:
+            quiet[row] = quiet[row] + 1 if level(pcm[i]) < _QUIET_RMS else 0
+
+
+@compiled(
+    "int64(int64[::1], int64, int64[::1], int64[::1], boolean[::1], int64[::1], boolean[::1],"
+    " int64[::1])"
+)
+def _due(
+    rows: _Rows,
+    tick: int,
+    excess: _Ints,
+    since: _Ints,
+    can_wait: npt.NDArray[np.bool_],
+    quiet: _Ints,
+    patient: npt.NDArray[np.bool_],
+    due: _Rows,
+) -> int:
+    count = 0
+    for i in range(rows.size):
+        row = rows[i]
+        if excess[row] == 0:
+            continue
+        patience = PATIENCE_SHORTER if excess[row] > 0 else PATIENCE_LONGER
+        waited = tick - since[row]
+        patient[row] = can_wait[row] and waited < patience
+        pause = LONG_PAUSE_TICKS if 2 * waited < patience else SHORT_PAUSE_TICKS
+        if (row + tick) % EDIT_TICKS == 0 and (not patient[row] or quiet[row] >= pause):
+            due[count] = i
+            count += 1
+    return count
 
 
 @compiled(

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bridge.media._compiled import compiled, inlined
 from bridge.media._rows import Rows
 
-__all__ = ["HANG_OVER_TICKS", "Levels", "frame_rms", "from_dbov", "look", "threshold"]
+__all__ = ["HANG_OVER_TICKS", "Levels", "frame_rms", "from_dbov", "level", "look", "threshold"]
 
 
 def from_dbov(decibels: float) -> float:
@@ -126,14 +126,19 @@ def _own(
         came[i] = missing[i] == 0 and not blanked[i]
 
 
+@inlined
+def level(frame: npt.NDArray[np.float32]) -> np.float32:
+    """Return the root mean square of a frame, float32, `(samples,)`."""
+    power = np.float32(0)
+    for k in range(frame.size):
+        power += frame[k] * frame[k]
+    return np.float32(np.sqrt(power / np.float32(frame.size)))
+
+
 @compiled("void(float32[:, ::1], float32[::1])")
 def _rms(pcm: npt.NDArray[np.float32], rms: npt.NDArray[np.float32]) -> None:
     for i in range(rms.size):
-        frame = pcm[i]
-        power = np.float32(0)
-        for k in range(frame.size):
-            power += frame[k] * frame[k]
-        rms[i] = np.sqrt(power / np.float32(frame.size))
+        rms[i] = level(pcm[i])
 
 
 class Levels(Rows):

@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._store_loops import WAIT_STEPS, WAITS, look, move_on
+from bridge.media._store_loops import WAIT_STEPS, WAITS, look, move_on, settle_anchors
 from bridge.media.codecs import FRAME
 from bridge.media.counters import LegCounters
 from bridge.media.depth import CAP_ROWS, JUDGED_EVERY, JUDGED_SHARE, START_ROWS, Depth
@@ -364,7 +364,7 @@ class PlayoutStore(Ring):
         if not between:
             legs = order[turn % JUDGED_SHARE :: JUDGED_SHARE].copy()
             self.depth.judge(legs, self.play_row[legs])
-            self._settle_anchors(legs)
+            settle_anchors(legs, self.play_row, self.anchor_position, self.anchor_timestamp)
         silent = order[speakers:]
         if not len(silent):
             return
@@ -453,10 +453,3 @@ class PlayoutStore(Ring):
     def _skip(self, rows: npt.NDArray[np.intp]) -> None:
         self.filled[rows, self.play_row[rows] & (SLOTS - 1)] = 0
         self.play_row[rows] += 1
-
-    def _settle_anchors(self, rows: npt.NDArray[np.intp]) -> None:
-        """Keep anchors near, for 32 bits of time stamp are only 74 hours either way."""
-        frames = self.play_row[rows] - self.anchor_position[rows] // FRAME
-        frames = np.where(frames > SLOTS, frames, 0)
-        self.anchor_position[rows] += frames * FRAME
-        self.anchor_timestamp[rows] = (self.anchor_timestamp[rows] + frames * FRAME) & 0xFFFF_FFFF
