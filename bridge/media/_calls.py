@@ -13,22 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 from bridge.media._compiled import compiled, inlined
-from bridge.media._sockets import MEMINFO, MEMINFO_DROPS, SO_MEMINFO
+from bridge.media._sockets import MEMINFO, MEMINFO_DROPS, SIOCGSTAMPNS, SO_MEMINFO
+from bridge.media.plain import MOMENT, PLAIN, Moment, Plain, take
 
 __all__ = [
     "AGAIN",
     "DONTWAIT",
+    "GROUP",
     "drops",
     "epoll_events",
     "error_number",
     "quiet",
     "receive",
     "send",
-    "stamps",
 ]
 
 DONTWAIT: Final = 0x40
 """MSG_DONTWAIT."""
+
+GROUP: Final = 64
+"""Packets that are read before they are looked at; the next ones come into their rows."""
 
 AGAIN: Final = 11
 """EAGAIN, which is EWOULDBLOCK on Linux."""
@@ -71,110 +75,115 @@ def error_number() -> np.int64:
     return np.int64(_array(_errno(), 1)[0])
 
 
-@inlined
-def _read(
-    descriptor: int,
-    row: int,
-    tick: int,
-    end: int,
-    packets: npt.NDArray[np.uint8],
-    lengths: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.intp],
-    last_heard: npt.NDArray[np.int64],
-    last_by: npt.NDArray[np.int64],
-    last_packet: npt.NDArray[np.intp],
-) -> np.int64:
-    """Read a packet; return 1, 0 where nothing has come, or the number of an error, negative."""
-    size = np.uint64(packets.shape[1])
-    length = _recv(np.int32(descriptor), packets[end].ctypes, size, np.int32(DONTWAIT))
-    if length < 0:
-        error = error_number()
-        return np.int64(0) if error == AGAIN else -error
-    lengths[end] = length
-    rows[end] = row
-    last_heard[row] = tick
-    last_by[row] = descriptor
-    last_packet[row] = end
-    return np.int64(1)
-
-
 @compiled(
-    "UniTuple(int64, 3)(int64, int64, int64, int32[:, ::1], int64[::1], int64[::1], int64[::1],"
-    " int64[::1], int64[::1], int64, int64, uint8[:, ::1], int64[::1], int64[::1], int64[::1])"
+    _types.UniTuple(_types.int64, 3)(
+        PLAIN,
+        MOMENT,
+        *5 * [_types.int64],
+        _types.int32[:, ::1],
+        *5 * [_types.int64[::1]],
+        _types.int64,
+        _types.uint8[:, ::1],
+        *2 * [_types.int64[::1]],
+        _types.float64[::1],
+        _types.int64[::1],
+    )
 )
-def receive(  # noqa: C901 - who is expected, who is asked for, and their errors
+def receive(  # noqa: C901, PLR0912 - who is expected, who is asked for, and their errors
+    plain: Plain,
+    moment: Moment,
     tick: int,
+    share: int,
     turns: int,
+    most: int,
     epoll: int,
     events: npt.NDArray[np.int32],
     connected_by: npt.NDArray[np.intp],
     row_of: npt.NDArray[np.intp],
+    whose: npt.NDArray[np.intp],
+    by: npt.NDArray[np.intp],
     last_heard: npt.NDArray[np.int64],
-    last_by: npt.NDArray[np.int64],
-    last_packet: npt.NDArray[np.intp],
     end: int,
-    most: int,
     packets: npt.NDArray[np.uint8],
     lengths: npt.NDArray[np.int64],
     rows: npt.NDArray[np.intp],
+    arrived: npt.NDArray[np.float64],
     errors: npt.NDArray[np.int64],
 ) -> tuple[int, int, int]:
-    """Read what connected sockets have, one packet of each a turn.
+    """Read what connected sockets have, one packet of each a turn, and take what is plain.
 
     The first turn reads those that had something in the tick before: to ask the kernel who has
     something takes half as long as to read that, and in vain a fifth. Later turns ask.
 
     Args:
+        plain: of `PlainPackets`.
+        moment: of `PlainPackets`.
         tick: its number.
+        share: one leg in so many is timed: it is asked when each of its packets arrived.
         turns: how many.
+        most: packets to read.
         epoll: the descriptor of the epoll where the sockets are.
         events: int32, `(legs, words)`: of `epoll_events`.
         connected_by: intp, `(legs,)`: the socket of each leg, -1 where it is to be asked for only.
         row_of: intp: the leg of each socket of the epoll, by descriptor.
+        whose: intp, `(legs,)`: room for the rows of those who are read in a turn.
+        by: intp, `(legs,)`: and for their sockets.
         last_heard: int64, `(legs,)`: the tick of each leg's last packet; brought up to date.
-        last_by: int64, `(legs,)`: the socket that it came by; the same.
-        last_packet: intp, `(legs,)`: the row where it lies; the same.
         end: the row to begin at.
-        most: the row to end before.
-        packets: uint8, `(n, octets)`: get the packets, one after the other.
+        packets: uint8, `(n, octets)`: get the packets that are left, one after the other.
         lengths: int64, `(n,)`: get how many octets they have.
         rows: intp, `(n,)`: get their legs.
+        arrived: float64, `(n,)`: get when they came, by the wall clock [s]; -1 where it was not
+            asked.
         errors: int64, `(k,)`: get the numbers of errors other than that nothing has come.
 
     Returns:
-        The row behind the last packet, how many errors, and whether some were read in every turn.
+        The row behind the last packet that is left; how many errors; whether some were read in
+        every turn.
     """
-    failed, turn = 0, 0
+    failed, turn, count, left = 0, 0, 0, end
+    stamp = np.zeros(2, np.int64)
+    size = np.uint64(packets.shape[1])
     for row in range(connected_by.size):
-        if last_heard[row] == tick - 1 and connected_by[row] >= 0 and end < most:
-            by = connected_by[row]
-            got = _read(
-                by, row, tick, end, packets, lengths, rows, last_heard, last_by, last_packet
-            )
-            turn = 1
-            if got > 0:
-                end += 1
-            elif got < 0 and failed < errors.size:
-                errors[failed] = -got
-                failed += 1
+        if last_heard[row] == tick - 1 and connected_by[row] >= 0:
+            whose[count], by[count] = row, connected_by[row]
+            count += 1
     while turn < turns:
-        room = min(most - end, events.shape[0])
-        found = 0
-        if room > 0:
-            found = _epoll_wait(np.int32(epoll), events.ctypes, np.int32(room), np.int32(0))
-        if found <= 0:
-            break
-        for i in range(found):
-            by = int(np.int64(events[i, _EVENT_DESCRIPTOR]))
-            got = _read(
-                by, row_of[by], tick, end, packets, lengths, rows, last_heard, last_by, last_packet
-            )
-            if got > 0:
-                end += 1
-            elif got < 0 and failed < errors.size:
-                errors[failed] = -got
-                failed += 1
+        if turn > 0 or count == 0:
+            room = min(most, packets.shape[0] - end, events.shape[0])
+            count = 0
+            if room > 0:
+                count = int(
+                    _epoll_wait(np.int32(epoll), events.ctypes, np.int32(room), np.int32(0))
+                )
+            if count <= 0:
+                break
+            for i in range(count):
+                by[i] = int(np.int64(events[i, _EVENT_DESCRIPTOR]))
+                whose[i] = row_of[by[i]]
+        for i in range(count):
+            if most <= 0 or end >= packets.shape[0]:
+                break
+            row, descriptor = whose[i], np.int32(by[i])
+            length = _recv(descriptor, packets[end].ctypes, size, np.int32(DONTWAIT))
+            if length < 0:
+                error = error_number()
+                if error != AGAIN and failed < errors.size:
+                    errors[failed] = error
+                    failed += 1
+                continue
+            most -= 1
+            last_heard[row] = tick
+            lengths[end], rows[end], arrived[end] = length, row, -1.0
+            timed = (row - tick) % share == 0
+            # It fails where no packet of it was stamped yet.
+            if timed and _ioctl(descriptor, np.uint64(SIOCGSTAMPNS), stamp.ctypes) >= 0:
+                arrived[end] = stamp[0] + stamp[1] * 1e-9
+            end += 1
+            if end - left == GROUP:
+                end = left = take(plain, moment, packets, lengths, rows, arrived, left, end)
         turn += 1
+    end = take(plain, moment, packets, lengths, rows, arrived, left, end)
     return end, failed, turn == turns
 
 
@@ -211,52 +220,6 @@ def send(
             errors[failed] = error_number()
             failed += 1
     return failed
-
-
-@compiled(
-    "int64(int64, int64, int64, int64[::1], int64[::1], int64[::1], int64[::1], int64, int64[::1],"
-    " float64[::1])"
-)
-def stamps(
-    tick: int,
-    share: int,
-    request: int,
-    connected_by: npt.NDArray[np.intp],
-    last_heard: npt.NDArray[np.int64],
-    last_by: npt.NDArray[np.int64],
-    last_packet: npt.NDArray[np.intp],
-    end: int,
-    timed: npt.NDArray[np.intp],
-    times: npt.NDArray[np.float64],
-) -> int:
-    """Ask when the packets arrived that were read last of some legs in a tick.
-
-    Args:
-        tick: its number.
-        share: one leg in so many is asked.
-        request: number of the question, whose answer is a `struct timespec`.
-        connected_by: intp, `(legs,)`: the socket of each leg, -1 for none.
-        last_heard: int64, `(legs,)`: the tick of its last packet.
-        last_by: int64, `(legs,)`: the socket that it came by; another one is not asked.
-        last_packet: intp, `(legs,)`: the row where it lies.
-        end: where in `timed` and `times` to begin.
-        timed: intp, `(n,)`: get the rows of packets.
-        times: float64, `(n,)`: get the times by the wall clock [s].
-
-    Returns:
-        Where they end.
-    """
-    answer = np.zeros(2, np.int64)
-    for row in range(tick % share, connected_by.size, share):
-        by = connected_by[row]
-        if by < 0 or last_heard[row] != tick or last_by[row] != by:
-            continue
-        # It fails where no packet of it was stamped yet.
-        if _ioctl(np.int32(by), np.uint64(request), answer.ctypes) >= 0:
-            timed[end] = last_packet[row]
-            times[end] = answer[0] + answer[1] * 1e-9
-            end += 1
-    return end
 
 
 @compiled("UniTuple(int64, 2)(int64, int64, int64[::1], int64[::1])")

@@ -43,12 +43,12 @@ _EXACT: Final[dict[str, Any]] = {"error_model": "numpy"}
 """Where a NaN stands for what is not known: it must be told from a number."""
 
 
-def compiled(signature: str, *, exact: bool = False) -> Callable[[F], F]:
+def compiled(signature: object, *, exact: bool = False) -> Callable[[F], F]:
     """Compile a function when its module is imported.
 
     Args:
-        signature: numba's: what it returns, and the type of each argument; `[:, ::1]` is an array
-            that is contiguous.
+        signature: numba's, text or object: what it returns, and the type of each argument;
+            `[:, ::1]` is an array that is contiguous.
         exact: NaN may come in or go out.
 
     Returns:
@@ -103,5 +103,5 @@ def _prefetch(_context: Any, address: Any) -> Any:  # noqa: ANN401, ARG001 - typ
 prefetch: Callable[[int], None] = cast("Any", intrinsic(_prefetch))
 
 
-def _compile(signature: str, function: F, options: dict[str, Any]) -> F:
+def _compile(signature: object, function: F, options: dict[str, Any]) -> F:
     return cast("F", numba.njit(signature, **options)(function))

@@ -26,14 +26,12 @@ class PacketRows:
         ]
         self.lengths = np.zeros(rows, np.int64)
         self.rows = np.zeros(rows, np.intp)
-        self.timed = np.zeros(rows, np.intp)
-        self.times = np.zeros(rows, np.float64)
+        self.arrived = np.zeros(rows, np.float64)
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew, with the first row and the first time."""
+        """Begin anew with the first row."""
         self.taken = 0
-        self.timings = 0
 
     def arrivals(self) -> Arrivals:
         """Return what lies here, valid until rows are filled again."""
@@ -41,8 +39,7 @@ class PacketRows:
             octets=self.octets,
             lengths=self.lengths[: self.taken],
             rows=self.rows[: self.taken],
-            timed=self.timed[: self.timings],
-            times=self.times[: self.timings],
+            arrived=self.arrived[: self.taken],
         )
 
     def __len__(self) -> int:

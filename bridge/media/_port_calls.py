@@ -25,20 +25,18 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from bridge.media._calls import AGAIN, DONTWAIT, error_number
+from bridge.media._calls import AGAIN, DONTWAIT, GROUP, error_number
 from bridge.media._compiled import LINE, compiled, inlined, prefetch
 from bridge.media._pairs import PORT_SHIFT, find
 from bridge.media._sockets import SO_TIMESTAMPNS, TIMESPEC
 from bridge.media.outgoing import PACKET
+from bridge.media.plain import MOMENT, PLAIN, Moment, Plain, take
 from bridge.media.rtp import four_octets
 
-__all__ = ["CONTROL", "GROUP", "Messages", "receive", "send"]
+__all__ = ["CONTROL", "Messages", "receive", "send"]
 
 CONTROL: Final = 64
 """Octets of ancillary data: a header and a time, aligned."""
-
-GROUP: Final = 64
-"""Datagrams that are moved by one call."""
 
 _ADDRESS: Final = np.dtype(
     [("family", "<u2"), ("port", ">u2"), ("ip", ">u4"), ("zero", np.uint8, 8)]
@@ -195,17 +193,32 @@ def _tell_times(descriptor: int, wanted: int) -> None:
 
 
 @compiled(
-    "UniTuple(int64, 6)(int64[::1], int64[::1], int64, int64[:, ::1], uint8[:, ::1],"
-    " int64[:, ::1], uint8[:, ::1], int64[:, ::1], int64[::1], int64[::1], uint64, uint64,"
-    " boolean[::1], int64, uint8[:, ::1], int64[:, ::1], int64[::1], int64[::1], int64, int64[::1],"
-    " float64[::1], int64[::1], int64[::1])"
+    _types.UniTuple(_types.int64, 5)(
+        PLAIN,
+        MOMENT,
+        *2 * [_types.int64[::1]],
+        _types.int64,
+        *2 * [_types.int64[:, ::1], _types.uint8[:, ::1]],
+        _types.int64[:, ::1],
+        *2 * [_types.int64[::1]],
+        *2 * [_types.uint64],
+        _types.boolean[::1],
+        _types.int64,
+        _types.uint8[:, ::1],
+        _types.int64[:, ::1],
+        *2 * [_types.int64[::1]],
+        _types.float64[::1],
+        *2 * [_types.int64[::1]],
+    )
 )
 def receive(  # noqa: C901, PLR0912 - a port, a datagram, its parts
+    plain: Plain,
+    moment: Moment,
     descriptors: npt.NDArray[np.int64],
     limits: npt.NDArray[np.int64],
     timed_port: int,
-    plain_headers: npt.NDArray[np.int64],
-    plain_names: npt.NDArray[np.uint8],
+    untimed_headers: npt.NDArray[np.int64],
+    untimed_names: npt.NDArray[np.uint8],
     timed_headers: npt.NDArray[np.int64],
     timed_names: npt.NDArray[np.uint8],
     control: npt.NDArray[np.int64],
@@ -214,25 +227,25 @@ def receive(  # noqa: C901, PLR0912 - a port, a datagram, its parts
     multiplier: np.uint64,
     shift: np.uint64,
     heard: npt.NDArray[np.bool_],
-    first: int,
-    octets: npt.NDArray[np.uint8],
+    end: int,
+    packets: npt.NDArray[np.uint8],
     places: npt.NDArray[np.int64],
     lengths: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
-    first_timed: int,
-    timed: npt.NDArray[np.int64],
-    times: npt.NDArray[np.float64],
+    arrived: npt.NDArray[np.float64],
     fresh: npt.NDArray[np.int64],
     errors: npt.NDArray[np.int64],
-) -> tuple[int, int, int, int, int, int]:
-    """Take what some ports have, and find whose each packet is; those of strangers are left out.
+) -> tuple[int, int, int, int, int]:
+    """Receive what some ports have, find whose each packet is, and take what is plain.
 
     Args:
+        plain: of `PlainPackets`.
+        moment: of `PlainPackets`.
         descriptors: int64, `(ports,)`: the sockets, -1 where there is none.
-        limits: int64, `(ports,)`: packets that may be taken of each.
+        limits: int64, `(ports,)`: packets that may be read of each.
         timed_port: the one whose packets are timed.
-        plain_headers: int64, `(n, 8)`: `Messages.words` without ancillary data.
-        plain_names: uint8, `(n, 16)`: their `Messages.name_octets`.
+        untimed_headers: int64, `(n, 8)`: `Messages.words` without ancillary data.
+        untimed_names: uint8, `(n, 16)`: their `Messages.name_octets`.
         timed_headers: int64, `(n, 8)`: the same with `CONTROL` octets of it.
         timed_names: uint8, `(n, 16)`: their names.
         control: int64, `(n, 8)`: that ancillary data.
@@ -241,38 +254,40 @@ def receive(  # noqa: C901, PLR0912 - a port, a datagram, its parts
         multiplier: the same.
         shift: the same.
         heard: bool, `(legs,)`: of whom a packet has come; set.
-        first: the row to begin at.
-        octets: uint8, `(n, octets)`: where the structures say that datagrams lie.
+        end: the row to begin at.
+        packets: uint8, `(n, octets)`: where the structures say that datagrams lie; get those that
+            are left, one after the other.
         places: int64, `(n, 2)`: `Messages.places`, which say so.
         lengths: int64, `(n,)`: get how many octets they have.
         rows: int64, `(n,)`: get their legs.
-        first_timed: where in `timed` and `times` to begin.
-        timed: int64, `(n,)`: get which of the packets were timed.
-        times: float64, `(n,)`: get when they arrived, by the wall clock [s].
+        arrived: float64, `(n,)`: get when they came, by the wall clock [s]; -1 where it was not
+            asked.
         fresh: int64, `(legs,)`: get who is heard for the first time.
         errors: int64, `(ports,)`: get the numbers of errors; what waits behind one stays there.
 
     Returns:
-        The rows behind the last packet and behind the last time; packets of strangers; how many
-        were heard for the first time; how many errors; ports of which all was taken that may be.
+        The row behind the last packet that is left; packets of strangers; how many were heard for
+        the first time; how many errors; ports of which all was read that may be.
     """
-    end, end_timed, strangers, new, failed, bounded = first, first_timed, 0, 0, 0, 0
+    strangers, new, failed, bounded = 0, 0, 0, 0
     for port in range(descriptors.size):
-        room = min(limits[port], octets.shape[0] - end)
+        room = limits[port]
         if descriptors[port] < 0 or room <= 0:
             continue
         with_times = port == timed_port
-        headers = timed_headers if with_times else plain_headers
-        names = timed_names if with_times else plain_names
+        headers = timed_headers if with_times else untimed_headers
+        names = timed_names if with_times else untimed_names
         if with_times:
             _tell_times(descriptors[port], 1)
-        at, last, more = end, end + room, True
-        while more and at < last:
-            asked = min(last - at, GROUP)
-            _fetch(headers, names, places, at, at + asked)
+        more, fetched = True, end
+        while more and room > 0 and end < packets.shape[0]:
+            asked = min(room, packets.shape[0] - end, GROUP)
+            if fetched < end + asked:
+                _fetch(headers, names, places, fetched, end + asked)
+                fetched = end + asked
             count = _recvmmsg(
                 np.int32(descriptors[port]),
-                headers[at:].ctypes,
+                headers[end:].ctypes,
                 np.uint32(asked),
                 np.int32(DONTWAIT),
                 np.uint64(0),
@@ -284,37 +299,27 @@ def receive(  # noqa: C901, PLR0912 - a port, a datagram, its parts
                     errors[failed] = error
                     failed += 1
                 continue
-            for i in range(at, at + count):
+            room -= count
+            for i in range(end, end + count):
                 name = names[i]
                 source = four_octets(name, 4) << 16 | int(np.int64(name[2]) << 8 | name[3])
                 row = find(port << PORT_SHIFT | source, pair_keys, pair_rows, multiplier, shift)
-                filled = 0
+                rows[i], lengths[i], arrived[i] = row, headers[i, _LENGTH] & _MASK, -1.0
                 if with_times:
-                    filled = headers[i, _CONTROL_LENGTH]
+                    if headers[i, _CONTROL_LENGTH] >= _STAMP and control[i, 1] == _STAMP_KIND:
+                        arrived[i] = control[i, 2] + control[i, 3] * 1e-9
                     headers[i, _CONTROL_LENGTH] = CONTROL
                 if row < 0:
                     strangers += 1
-                    continue
-                length = headers[i, _LENGTH] & _MASK
-                if end != i:
-                    for k in range(length):
-                        octets[end, k] = octets[i, k]
-                lengths[end] = length
-                rows[end] = row
-                if filled >= _STAMP and control[i, 1] == _STAMP_KIND:
-                    timed[end_timed] = end
-                    times[end_timed] = control[i, 2] + control[i, 3] * 1e-9
-                    end_timed += 1
-                if not heard[row]:
+                elif not heard[row]:
                     heard[row] = True
                     fresh[new] = row
                     new += 1
-                end += 1
-            at += count
-        bounded += at == last
+            end = take(plain, moment, packets, lengths, rows, arrived, end, end + count)
+        bounded += room == 0
         if with_times:
             _tell_times(descriptors[port], 0)
-    return end, end_timed, strangers, new, failed, bounded
+    return end, strangers, new, failed, bounded
 
 
 @compiled(

@@ -1,16 +1,16 @@
 """The default transport: one UDP socket per leg, connected as soon as its source is known.
 
 A connected leg costs one read and one write a tick, into and out of rows allocated beforehand, in
-two loops that are compiled (`_calls`). The kernel drops what comes from elsewhere. A leg not yet
-connected, or quiet for `QUIET_TICKS` and disconnected again, is read with
-`recvfrom_into`, and `latching` judges every packet::
+two loops that are compiled (`_calls`). What is plain of it is taken at once (`plain`). The kernel
+drops what comes from elsewhere. A leg not yet connected, or quiet for `QUIET_TICKS` and
+disconnected again, is read with `recvfrom_into`, and `latching` judges every packet::
 
             first packet of the SDP's address, or of a source that proved itself
     judged ────────────────────────────────────────────────────────────────────► connected
        ▲              (connect, then drain what was queued before, by source)        │
        └─────────────────────────── nothing for two seconds ────────────────────────┘
 
-In every tick one leg in `TIMED_SHARE` is asked when the kernel took its last packet in
+In every tick one leg in `TIMED_SHARE` is asked when the kernel took each of its packets in
 (SIOCGSTAMPNS), for jitter: a third of what `recvmsg` costs, and nothing for the others. What
 receive buffers dropped is asked of each socket now and then (SO_MEMINFO): the very count that
 SO_RXQ_OVFL attaches to packets, but exact also when none follow.
@@ -28,7 +28,6 @@ from bridge.media._libc import disconnect
 from bridge.media._packet_rows import PacketRows
 from bridge.media._sockets import (
     PEER_ERRORS,
-    SIOCGSTAMPNS,
     adopt_udp,
     arrived_at,
     ask_for_stamps,
@@ -39,6 +38,7 @@ from bridge.media.counters import Counters, LegCounters
 from bridge.media.latching import Latch, Source, Verdict
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
+from bridge.media.plain import PlainPackets
 from bridge.media.rtp import PACKET_ROW
 from bridge.media.seating import Seating
 from bridge.media.transport import Latched, RtcpPacket
@@ -70,8 +70,6 @@ DROPS_SHARE: Final = 50
 
 _BY_ROW: Final = (
     ("_last_heard", 0),
-    ("_last_by", -1),
-    ("_last_packet", 0),
     ("_may_release", 0),
     ("_reachable", 0),
     ("_sent_by", -1),
@@ -137,9 +135,6 @@ class OwnSockets:
         self._judged = select.epoll()
         self._rtcp = select.epoll()
         self._last_heard = np.zeros(capacity, np.int64)
-        # The socket that a leg's last packet came by, and the row where it lies.
-        self._last_by = np.full(capacity, -1, np.intp)
-        self._last_packet = np.zeros(capacity, np.intp)
         self._may_release = np.zeros(capacity, np.bool_)
         self._reachable = np.zeros(capacity, np.bool_)
         # The descriptor that each leg is sent from, else -1; and only if it is connected.
@@ -165,6 +160,8 @@ class OwnSockets:
         self._errors = np.zeros(self._packet_rows, np.int64)
         self._events = _calls.epoll_events(self._capacity)
         self._found = np.zeros(self._capacity, np.intp)
+        self._read_rows = np.zeros(self._capacity, np.intp)
+        self._read_by = np.zeros(self._capacity, np.intp)
 
     @staticmethod
     def rows_for(capacity: int) -> int:
@@ -344,47 +341,39 @@ class OwnSockets:
 
     # --- receiving ----------------------------------------------------------------------------
 
-    def receive(self, tick: int) -> None:
-        """Put the packets that came in their rows, bounded per leg and tick."""
+    def receive(self, tick: int, plain: PlainPackets) -> None:
+        """Read the packets that came, bounded per leg and tick; put what is not plain in rows."""
         self._tick = tick
         if not self._by_descriptor:
             return
         if self._unconnected:
-            self._receive_judged()
+            self._receive_judged(plain)
         if self._handed:
-            self._receive_handed()
+            self._receive_handed(plain)
         packets = self._packets
         packets.taken, failed, bounded = _calls.receive(
+            plain.columns,
+            plain.moment,
             tick,
+            TIMED_SHARE,
             READS_PER_TICK,
+            self._packet_rows - packets.taken,
             self._connected.fileno(),
             self._events,
             self._connected_by,
             self._row_of,
+            self._read_rows,
+            self._read_by,
             self._last_heard,
-            self._last_by,
-            self._last_packet,
             packets.taken,
-            self._packet_rows,
             packets.octets,
             packets.lengths,
             packets.rows,
+            packets.arrived,
             self._errors,
         )
         self._counters.reads_bounded += bounded
         self._count_errors(failed, "read_errors")
-        packets.timings = _calls.stamps(
-            tick,
-            TIMED_SHARE,
-            SIOCGSTAMPNS,
-            self._connected_by,
-            self._last_heard,
-            self._last_by,
-            self._last_packet,
-            packets.timings,
-            packets.timed,
-            packets.times,
-        )
 
     def _count_errors(self, failed: int, ours: str) -> None:
         for number in self._errors[:failed].tolist():
@@ -396,7 +385,7 @@ class OwnSockets:
         name = "peer_refused" if number in PEER_ERRORS else ours
         setattr(self._counters, name, getattr(self._counters, name) + 1)
 
-    def _receive_judged(self) -> None:
+    def _receive_judged(self, plain: PlainPackets) -> None:
         """Read legs that are not connected, and connect those whose source is found."""
         for descriptor, _ in self._judged.poll(0, max(1, self._capacity)):
             leg = self._by_descriptor[descriptor]
@@ -415,7 +404,7 @@ class OwnSockets:
                 if verdict in {Verdict.LATCH_OWN, Verdict.LATCH_OTHER}:
                     first = bytes(view[:length])
                     self._latch(leg, source, own_sdp=verdict is Verdict.LATCH_OWN)
-                    self._drain(leg, source, [first])
+                    self._drain(leg, source, [first], plain)
                     break
                 name = "malformed" if verdict is Verdict.MALFORMED else "strangers"
                 self._leg_counters.add_one(name, leg.row)
@@ -432,15 +421,15 @@ class OwnSockets:
         self._sends(leg.row)
         self._latched.append(Latched(leg.row, own_sdp))
 
-    def _receive_handed(self) -> None:
+    def _receive_handed(self, plain: PlainPackets) -> None:
         """Read what came while legs went from one process to another."""
         while self._handed:
             leg = self._handed.pop()
             source = leg.latch.known
             if source is not None and leg in self._both(leg.row):
-                self._drain(leg, source, [])
+                self._drain(leg, source, [], plain)
 
-    def _drain(self, leg: _Leg, source: Source, queued: list[bytes]) -> None:
+    def _drain(self, leg: _Leg, source: Source, queued: list[bytes], plain: PlainPackets) -> None:
         """Read what waits in a socket, of this source only.
 
         Of its sound only the newest counts; keys pressed meanwhile count all the same.
@@ -449,6 +438,7 @@ class OwnSockets:
             leg: the leg.
             source: where it comes from.
             queued: what was read of it already.
+            plain: what comes behind these is none.
         """
         for _ in range(self._packet_rows):
             try:
@@ -468,9 +458,10 @@ class OwnSockets:
             packets.views[packets.taken][: len(packet)] = packet
             packets.lengths[packets.taken] = len(packet)
             packets.rows[packets.taken] = leg.row
+            packets.arrived[packets.taken] = -1
             packets.taken += 1
             self._last_heard[leg.row] = self._tick
-        self._last_by[leg.row] = -1  # what was read last need not be what was kept last
+            plain.leave(leg.row)
         for _ in range(len(queued) - min(len(kept), room)):
             self._leg_counters.add_one("late", leg.row)
 

@@ -80,26 +80,13 @@ class Arrivals:
         octets: uint8, `(>= n, PACKET_ROW)`: packets as received, a row each.
         lengths: int64, `(n,)`: octets of each; `PACKET_ROW` means that it may have been longer.
         rows: intp, `(n,)`: the leg of each.
-        timed: intp, `(k,)`: packets whose arrival the kernel timed.
-        times: float64, `(k,)`: when they arrived [s].
+        arrived: float64, `(n,)`: when each arrived, by the wall clock [s]; -1 where nobody asked.
     """
 
     octets: npt.NDArray[np.uint8]
     lengths: npt.NDArray[np.int64]
     rows: npt.NDArray[np.intp]
-    timed: npt.NDArray[np.intp]
-    times: npt.NDArray[np.float64]
-
-    def part(self, chosen: npt.NDArray[np.intp]) -> "Arrivals":
-        """Return some of the packets: intp, `(k,)`, ascending."""
-        known = np.isin(self.timed, chosen)
-        return Arrivals(
-            octets=self.octets[chosen],
-            lengths=self.lengths[chosen],
-            rows=self.rows[chosen],
-            timed=np.searchsorted(chosen, self.timed[known]),
-            times=self.times[known],
-        )
+    arrived: npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)

@@ -46,6 +46,7 @@ from bridge.media.counters import Counters
 from bridge.media.latching import Source, source_key
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
+from bridge.media.plain import PlainPackets
 from bridge.media.seating import Seating
 from bridge.media.transport import Latched, RtcpPacket
 
@@ -267,26 +268,28 @@ class SharedPorts:
 
     # --- receiving ----------------------------------------------------------------------------
 
-    def receive(self, tick: int) -> None:
-        """Put the packets that came in their rows, bounded per port and tick.
+    def receive(self, tick: int, plain: PlainPackets) -> None:
+        """Read the packets that came, bounded per port and tick; put what is not plain in rows.
 
         What ICMP says of a peer is not told to sockets like these.
         """
         if not self._ports:
             return
         timed_port = -tick % len(self._ports)
-        packets, pairs, plain, timed = (
+        packets, pairs, untimed, timed = (
             self._packets,
             self._pairs,
             self._incoming,
             self._timed_incoming,
         )
-        packets.taken, packets.timings, strangers, fresh, failed, bounded = _port_calls.receive(
+        packets.taken, strangers, fresh, failed, bounded = _port_calls.receive(
+            plain.columns,
+            plain.moment,
             self._descriptors,
             self._limits,
             timed_port,
-            plain.words,
-            plain.name_octets,
+            untimed.words,
+            untimed.name_octets,
             timed.words,
             timed.name_octets,
             timed.control,
@@ -297,12 +300,10 @@ class SharedPorts:
             self._heard,
             packets.taken,
             packets.octets,
-            plain.places,
+            untimed.places,
             packets.lengths,
             packets.rows,
-            packets.timings,
-            packets.timed,
-            packets.times,
+            packets.arrived,
             self._fresh,
             self._errors,
         )

@@ -140,6 +140,19 @@ class State:
         self.taps = Taps(counters)
         self.naming = Naming(capacity, self._name_recorded)
         self.ended = False
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Tell those who go by columns where these lie."""
+        self.plain.lay_out(
+            legs=self.legs,
+            heard_at=self.presence.last,
+            quiet=self.presence.quiet_told,
+            traced=self.presence.traced,
+            sequences=self.sequences,
+            noise=self.noise,
+            store=self.store,
+        )
 
     def _tables(self) -> tuple[Rows, ...]:
         """Return all tables with a row per leg."""
@@ -188,6 +201,7 @@ class State:
         for table in self._tables():
             table.grow(capacity)
         self.transport.grow(capacity)
+        self._lay_out()
         self.moved = True
         if self.page is not None:
             self.page.lay_out(self.kept_tables(), time.monotonic())

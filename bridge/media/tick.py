@@ -5,7 +5,9 @@
     commands   what control asks for                     commands, control
     receive    sockets -> rows of octets                 transports, own_sockets, latching,
                                                          shared_ports
-    packets    headers -> streams -> keys -> playout     plain; rtp, sequence, dtmf, playout, depth
+               plain packets -> streams -> playout       plain
+    packets    all others: headers -> streams -> keys    rtp, sequence, dtmf, playout, depth
+               -> playout
     decode     playout rows -> samples, gaps filled      playout, companding, streams, concealment,
                                                          pitch, wideband, g722, resample
                keys that come as tones taken out         inband, tones
@@ -166,7 +168,8 @@ class Tick:
     def _receive(self) -> None:
         state = self._state
         self._arrivals = None
-        self._arrivals = state.transport.receive(self._number)
+        state.plain.begin(self._now)
+        self._arrivals = state.transport.receive(self._number, state.plain)
         for latched in state.transport.take_latched():
             leg = int(state.legs.leg[latched.row])
             state.note_source(latched.row)
@@ -174,34 +177,17 @@ class Tick:
         state.settle()
 
     def _take_packets(self) -> None:
-        """Hand each packet to its leg's stream, keys and playout."""
+        """Hand each packet that was not plain to its leg's stream, keys and playout."""
         state, arrivals = self._state, self._arrivals
-        if arrivals is None or not len(arrivals.rows):
+        if arrivals is None:
             return
-        presence = state.presence
-        left = state.plain.take(
-            arrivals,
-            self._now,
-            legs=state.legs,
-            heard_at=presence.last,
-            quiet=presence.quiet_told,
-            traced=presence.traced,
-            sequences=state.sequences,
-            noise=state.noise,
-            store=state.store,
-        )
-        if not len(left):
-            return
-        arrivals = arrivals.part(left)
         headers = parse(arrivals, state.legs, state.leg_counters)
         self._note_presence(arrivals.rows)
-        if presence.tracing:
+        if state.presence.tracing:
             self._teller.trace_arrivals(arrivals, headers)
-        arrived = np.full(len(arrivals.rows), -1.0)
-        arrived[arrivals.timed] = arrivals.times
         good = (headers.kind != Kind.DROPPED).nonzero()[0]
         for chosen in _one_of_each(arrivals.rows, good):
-            self._take_one_of_each(arrivals, headers, arrived, chosen)
+            self._take_one_of_each(arrivals, headers, chosen)
 
     def _note_presence(self, rows: _Rows) -> None:
         """Note who sent something; told at once where a leg had been told quiet."""
@@ -217,7 +203,6 @@ class Tick:
         self,
         arrivals: Arrivals,
         headers: Headers,
-        arrived: npt.NDArray[np.float64],
         chosen: _Rows,
     ) -> None:
         """Take at most one packet of each leg in, oldest first.
@@ -225,7 +210,6 @@ class Tick:
         Args:
             arrivals: all packets.
             headers: of all of them.
-            arrived: float64: when each arrived, -1 where nobody knows.
             chosen: intp, `(k,)`: which to take.
         """
         state = self._state
@@ -248,7 +232,7 @@ class Tick:
             chosen, rows, part = chosen[audio], rows[audio], part.part(audio)
             begins, newer = begins[audio], newer[audio]
         if len(chosen):
-            state.sequences.time(rows, arrived[chosen], part.timestamp)
+            state.sequences.time(rows, arrivals.arrived[chosen], part.timestamp)
             state.noise.resume(rows)
             state.store.write(
                 rows,

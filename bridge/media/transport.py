@@ -9,6 +9,7 @@ import numpy.typing as npt
 from bridge.media.latching import Source
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import Outgoing
+from bridge.media.plain import PlainPackets
 from bridge.media.rtp import Arrivals
 from bridge.media.seating import Seating
 
@@ -103,8 +104,8 @@ class Transport(Protocol):
     def close(self, row: int) -> None:
         """Close a leg's sockets, or let it go from its shared port."""
 
-    def receive(self, tick: int) -> Arrivals:
-        """Return the packets that came, bounded per leg and tick."""
+    def receive(self, tick: int, plain: PlainPackets) -> Arrivals | None:
+        """Take the plain packets that came, bounded per leg and tick; return the others if any."""
         ...
 
     def send(self) -> None:

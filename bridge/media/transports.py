@@ -22,6 +22,7 @@ from bridge.media.latching import Source
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import Outgoing
 from bridge.media.own_sockets import OwnSockets
+from bridge.media.plain import PlainPackets
 from bridge.media.rtp import Arrivals
 from bridge.media.seating import Seating
 from bridge.media.shared_ports import SharedPorts
@@ -146,12 +147,12 @@ class Transports:
 
     # --- packets ------------------------------------------------------------------------------
 
-    def receive(self, tick: int) -> Arrivals:
-        """Return the packets that came, bounded per leg or port and tick."""
+    def receive(self, tick: int, plain: PlainPackets) -> Arrivals | None:
+        """Take the plain packets that came, bounded per leg or port and tick; return the others."""
         self._packets.clear()
-        self._own.receive(tick)
-        self._shared.receive(tick)
-        return self._packets.arrivals()
+        self._own.receive(tick, plain)
+        self._shared.receive(tick, plain)
+        return self._packets.arrivals() if self._packets.taken else None
 
     def plan(self, seating: Seating, outgoing: Outgoing) -> None:
         """Learn which packets go to which legs, until the next plan."""

@@ -24,6 +24,7 @@ from bridge.media.counters import Counters
 from bridge.media.latching import Source
 from bridge.media.messages import Command, Configure, Event, LegMedia, OpenLeg, Place
 from bridge.media.outgoing import HALF_PACKET, Outgoing
+from bridge.media.plain import PlainPackets, take
 from bridge.media.rtp import PACKET_ROW, Arrivals
 from bridge.media.seating import Seating
 from bridge.media.speech import Bank
@@ -131,9 +132,25 @@ def arrivals(packets: list[tuple[int, bytes]]) -> Arrivals:
         octets=octets,
         lengths=np.array([min(len(data), PACKET_ROW) for _, data in packets], np.int64),
         rows=np.array([row for row, _ in packets], np.intp),
-        timed=np.empty(0, np.intp),
-        times=np.empty(0, np.float64),
+        arrived=np.full(len(packets), -1.0),
     )
+
+
+def plain_of_nobody(rows: int) -> PlainPackets:
+    """Return who takes no packet: of legs whose streams have not begun nothing is plain."""
+    plain = State(lambda _: None, Counters(), _Wires(rows), rows).plain
+    plain.begin(0.0)
+    return plain
+
+
+def expect(plain: PlainPackets, row: int, packet: Rtp) -> None:
+    """Let a packet be the next one of a leg, and plain, to be played at once."""
+    columns = plain.columns
+    columns.audio[row], columns.event[row], columns.comfort[row] = packet.payload_type, -1, -1
+    columns.wanted[row] = columns.anchored[row] = True
+    columns.ssrc[row], columns.highest[row] = packet.ssrc, (packet.sequence - 1) & 0xFFFF
+    columns.anchor_timestamp[row] = packet.timestamp
+    columns.anchor_position[row] = columns.play_row[row] * FRAME
 
 
 @dataclass
@@ -179,6 +196,10 @@ class _Wires:
         self.sent: dict[int, list[bytes]] = defaultdict(list)
         self.rtcp_sent: dict[int, list[bytes]] = defaultdict(list)
         self._plan: tuple[Seating, Outgoing] | None = None
+        # What a transport does with plain packets; when packets came; how many were left in a tick.
+        self.takes_plain = True
+        self.timed: Callable[[int, npt.NDArray[np.float64]], None] = lambda *_: None
+        self.left: list[int] = []
 
     def grow(self, capacity: int) -> None:
         self.reachable = np.resize(self.reachable, capacity)
@@ -224,9 +245,25 @@ class _Wires:
         self.reachable[row] = False
         self.sent.pop(row, None)
 
-    def receive(self, tick: int) -> Arrivals:  # noqa: ARG002 - no clock
+    def receive(self, tick: int, plain: PlainPackets) -> Arrivals | None:
         packets, self.waiting = self.waiting, []
-        return arrivals(packets)
+        came = arrivals(packets)
+        left = count = len(packets)
+        self.timed(tick, came.arrived)
+        if self.takes_plain:
+            left = take(
+                plain.columns,
+                plain.moment,
+                came.octets,
+                came.lengths,
+                came.rows,
+                came.arrived,
+                0,
+                count,
+            )
+        self.left.append(left)
+        columns = (came.lengths[:left], came.rows[:left], came.arrived[:left])
+        return Arrivals(came.octets, *columns) if left else None
 
     def send(self) -> None:
         assert self._plan is not None

@@ -11,9 +11,15 @@ import numpy.typing as npt
 import pytest
 
 from bridge.media import _calls
-from bridge.media._sockets import SIOCGSTAMPNS, ask_for_stamps
+from bridge.media._calls import GROUP
+from bridge.media._sockets import ask_for_stamps
+from bridge.media.codecs import FRAME
+from bridge.media.outgoing import PACKET
+from bridge.media.rtp import HEADER
+from tests.media.engine import Rtp, expect, plain_of_nobody
 
 COUNT = 40
+OTHER = b"one more"
 SIZE = 24
 Pairs = list[tuple[socket.socket, socket.socket]]
 
@@ -44,54 +50,44 @@ def of(sockets: list[socket.socket]) -> npt.NDArray[np.intp]:
 class Read:
     """What a read of some sockets gave, from row 3 on; each is of the leg of its place."""
 
-    def __init__(self, sockets: list[socket.socket] | npt.NDArray[np.intp]) -> None:
+    def __init__(
+        self, sockets: list[socket.socket] | npt.NDArray[np.intp], share: int = COUNT
+    ) -> None:
         descriptors = of(sockets) if isinstance(sockets, list) else sockets
-        self.descriptors = descriptors
         rows = np.zeros((COUNT + 3, SIZE), np.uint8)
         lengths, came_by, errors = np.zeros((3, COUNT + 3), np.int64)
-        self.heard, self.by, self.packet = (np.full(len(descriptors), 8) for _ in range(3))
+        arrived = np.zeros(COUNT + 3)
+        count = len(descriptors)
+        self.heard = np.full(count, 8)
+        nobody = plain_of_nobody(max(count, 1))
         end, failed, _ = _calls.receive(
+            nobody.columns,
+            nobody.moment,
             9,
+            share,
             16,
+            COUNT,
             -1,  # no epoll: only who is expected is read
             _calls.epoll_events(COUNT),
             descriptors,
             np.zeros(0, np.intp),
+            np.zeros(count, np.intp),
+            np.zeros(count, np.intp),
             self.heard,
-            self.by,
-            self.packet,
             3,
-            COUNT + 3,
             rows,
             lengths,
             came_by,
+            arrived,
             errors,
         )
         self.packets = rows[3:end]
         self.lengths = lengths[3:end].tolist()
         self.rows = came_by[3:end].tolist()
+        self.arrived = arrived[3:end].tolist()
         self.errors = errors[:failed].tolist()
         assert not rows[:3].any()
         assert self.heard[self.rows].tolist() == [9] * len(self.rows)
-        assert self.by[self.rows].tolist() == descriptors[self.rows].tolist()
-        assert self.packet[self.rows].tolist() == list(range(3, end))
-
-    def stamps(self) -> tuple[list[int], list[float]]:
-        """Ask when those packets came; return rows of packets and times."""
-        timed, times = np.zeros(COUNT, np.intp), np.zeros(COUNT)
-        end = _calls.stamps(
-            9,
-            1,
-            SIOCGSTAMPNS,
-            self.descriptors,
-            self.heard,
-            self.by,
-            self.packet,
-            0,
-            timed,
-            times,
-        )
-        return timed[:end].tolist(), times[:end].tolist()
 
 
 def sent(sockets: list[socket.socket], packets: npt.NDArray[np.uint8]) -> list[int]:
@@ -132,6 +128,54 @@ def test_who_has_nothing_leaves_no_row(pairs: Pairs) -> None:
     assert Read(np.empty(0, np.intp)).lengths == []
 
 
+def test_plain_packets_leave_their_rows_to_others(pairs: Pairs) -> None:
+    """Every other leg's is taken as soon as a group is whole; what is left stands in order."""
+    turns = 2 * GROUP // COUNT + 1
+    row_of = np.zeros(max(sock.fileno() for pair in pairs for sock in pair) + 1, np.intp)
+    plain = plain_of_nobody(COUNT)
+    packets = np.zeros((turns * COUNT, PACKET), np.uint8)
+    lengths, rows, errors = np.zeros((3, len(packets)), np.int64)
+    with select.epoll() as epoll:
+        for row, (ours, theirs) in enumerate(pairs):
+            epoll.register(theirs.fileno(), select.EPOLLIN)
+            row_of[theirs.fileno()] = row
+            said = [Rtp(9 + k, 160 * k, bytes([10 * k + row % 7]) * FRAME) for k in range(turns)]
+            if row % 2:
+                expect(plain, row, said[0])
+            for packet in said:
+                ours.send(packet.pack())
+        end, failed, bounded = _calls.receive(
+            plain.columns,
+            plain.moment,
+            9,
+            COUNT,
+            turns + 1,
+            len(packets),
+            epoll.fileno(),
+            _calls.epoll_events(COUNT),
+            np.full(COUNT, -1, np.intp),
+            row_of,
+            np.zeros(COUNT, np.intp),
+            np.zeros(COUNT, np.intp),
+            np.zeros(COUNT, np.int64),
+            0,
+            packets,
+            lengths,
+            rows,
+            np.zeros(len(packets)),
+            errors,
+        )
+    assert (failed, bounded, end) == (0, False, turns * COUNT // 2)
+    assert sorted(rows[:end].tolist()) == sorted(turns * list(range(0, COUNT, 2)))
+    assert (lengths[:end] == PACKET).all()
+    turn = packets[:end, 3].astype(int) - 9
+    assert (np.diff(turn) >= 0).all()
+    assert (packets[:end, HEADER:] == (10 * turn + rows[:end] % 7)[:, None]).all()
+    for row in range(1, COUNT, 2):
+        stored = plain.columns.stored[row, :turns]
+        assert (stored == 10 * np.arange(turns)[:, None] + row % 7).all()
+
+
 def test_a_failure_is_told_and_the_others_go_on(pairs: Pairs) -> None:
     """A far end that is gone, no socket at all."""
     rows = np.full((COUNT, SIZE), 5, np.uint8)
@@ -153,13 +197,12 @@ def test_packets_are_timed_by_the_kernel(pairs: Pairs) -> None:
     before = time.time()
     ours.send(b"now")
     after = time.time()
-    pairs[1][0].send(b"not timed before it is asked for the first time")
+    pairs[1][0].send(OTHER)
     time.sleep(0.05)
-    read = Read([pairs[2][1], theirs])
-    assert read.lengths == [3]
-    timed, (arrived,) = read.stamps()
-    assert timed == [3]
-    assert before - 0.002 <= arrived <= after + 0.002
+    read = Read([pairs[2][1], theirs, pairs[1][1]], share=2)
+    assert read.lengths == [3, len(OTHER)]
+    assert before - 0.002 <= read.arrived[0] <= after + 0.002
+    assert read.arrived[1] == -1  # not its turn
 
 
 def test_who_has_more_is_asked_again_as_often_as_allowed(pairs: Pairs) -> None:
@@ -175,24 +218,28 @@ def test_who_has_more_is_asked_again_as_often_as_allowed(pairs: Pairs) -> None:
                 pairs[k][0].send(bytes([number]))
         packets = np.zeros((COUNT, SIZE), np.uint8)
         lengths, rows, errors = np.zeros((3, COUNT), np.int64)
-        heard, by, packet = np.zeros((3, 3), np.int64)
+        heard, nobody = np.zeros(3, np.int64), plain_of_nobody(3)
 
         def read(turns: int, most: int) -> tuple[list[tuple[int, int]], bool]:
             end, failed, bounded = _calls.receive(
+                nobody.columns,
+                nobody.moment,
                 9,
+                3,
                 turns,
+                most,
                 epoll.fileno(),
                 _calls.epoll_events(3),
                 np.full(3, -1, np.intp),
                 row_of,
+                np.zeros(3, np.intp),
+                np.zeros(3, np.intp),
                 heard,
-                by,
-                packet,
                 0,
-                most,
                 packets,
                 lengths,
                 rows,
+                np.zeros(COUNT),
                 errors,
             )
             assert failed == 0

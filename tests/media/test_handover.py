@@ -347,7 +347,7 @@ def test_a_latched_source_need_not_prove_itself_again() -> None:
                 assert sockets.known(0) == source
                 phone.sendto(Rtp(9, 160, still()).pack(), (HOST, pair.port))
                 time.sleep(0.01)
-                sockets.receive(1)
+                sockets.receive(1, engine.state.plain)
                 assert packets.arrivals().rows.tolist() == [0]
                 sockets._release(sockets._leg(0))
                 sockets.close(0)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.media.messages import MediaResumed
-from bridge.media.rtp import Arrivals
 from tests.media.engine import PCM, PLAIN, Engine, Rtp, Sender, loud
 
 LEGS = 3
@@ -29,8 +29,7 @@ FATES = st.sampled_from(
 def engine(*, plain: bool) -> Iterator[Engine]:
     """An engine that takes plain packets in one go, or each the general way."""
     with Engine(options=PLAIN) as made:
-        if not plain:
-            made.state.plain.take = lambda arrivals, *_, **__: np.arange(len(arrivals.rows))  # type: ignore[method-assign]
+        made.wires.takes_plain = plain
         yield made
 
 
@@ -94,6 +93,11 @@ def columns(made: Engine) -> dict[str, Any]:
     }
 
 
+def every_other(tick: int, arrived: npt.NDArray[np.float64]) -> None:
+    """Say when every other packet of a tick came."""
+    arrived[::2] = 0.02 * tick + 0.001 * np.arange(0, len(arrived), 2)
+
+
 @settings(max_examples=60, deadline=None)
 @given(ticks=st.lists(st.tuples(*[FATES] * LEGS), min_size=1, max_size=25), seed=st.integers(0, 9))
 def test_nothing_tells_apart_how_a_packet_was_taken(
@@ -106,14 +110,7 @@ def test_nothing_tells_apart_how_a_packet_was_taken(
             senders = [made.open(leg, room=1) for leg in range(1, LEGS + 1)]
             made.run()
             late: list[list[Rtp]] = [[] for _ in senders]
-            times = made.wires.receive
-
-            def timed(tick: int, times: Any = times) -> Arrivals:  # noqa: ANN401
-                came: Arrivals = times(tick)
-                some = np.arange(0, len(came.rows), 2)
-                return replace(came, timed=some, times=np.float64(0.02) * tick + 0.001 * some)
-
-            made.wires.receive = timed  # type: ignore[method-assign]
+            made.wires.timed = every_other
             for fates in ticks:
                 for leg, fate in enumerate(fates):
                     sound = loud(int(rng.integers(1000)), 1, peak=4000)[0]
@@ -131,17 +128,9 @@ def test_plain_packets_do_not_take_the_long_way() -> None:
     with Engine(options=PLAIN) as made:
         sender = made.open(1, room=1)
         made.run()
-        left: list[int] = []
-        take = made.state.plain.take
-
-        def counted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401
-            found = take(*arguments, **named)
-            left.append(len(found))
-            return found
-
-        made.state.plain.take = counted  # type: ignore[method-assign]
+        made.wires.left.clear()
         made.run(20, lambda number: made.feed(1, sender.say(loud(number, 1)[0])))
-        assert left == [1] + 19 * [0]
+        assert made.wires.left == [1] + 19 * [0]
 
 
 @pytest.mark.parametrize("column", ["quiet_told", "traced"])

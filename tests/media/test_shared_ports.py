@@ -12,20 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.media._port_calls import GROUP, Messages
+from bridge.media._calls import GROUP
+from bridge.media._port_calls import Messages
 from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE, SO_TIMESTAMPNS
-from bridge.media.codecs import SILENCE_CODES
+from bridge.media.codecs import FRAME, SILENCE_CODES
 from bridge.media.counters import Counters, LegCounters
 from bridge.media.legs import Legs
 from bridge.media.messages import LegMedia
 from bridge.media.outgoing import HALF_PACKET, PACKET, Outgoing
 from bridge.media.own_sockets import TIMED_SHARE
 from bridge.media.ports import MediaPair, open_pair
-from bridge.media.rtp import HEADER, PACKET_ROW
+from bridge.media.rtp import HEADER, PACKET_ROW, Arrivals
 from bridge.media.seating import seat
 from bridge.media.shared_ports import MOST_PORTS, PACKETS_A_LEG, PACKETS_MORE
 from bridge.media.transports import Transports
-from tests.media.engine import Rtp, still
+from tests.media.engine import Rtp, arrivals, expect, plain_of_nobody
 
 HOST: Final = "127.0.0.1"
 ROWS: Final = 8
@@ -56,10 +57,15 @@ class Phone:
         """Its address and port for RTCP."""
         return (HOST, int(self.rtcp.getsockname()[1]))
 
-    def send(self, port: int, count: int = 1, size: int = 160) -> None:
+    def next(self, code: int, size: int = 160) -> Rtp:
+        """Return the packet that is sent next, all of one code."""
+        payload = bytes([code]) * size
+        return Rtp(self.sequence, 160 * self.sequence, payload, ssrc=self.address[1])
+
+    def send(self, port: int, count: int = 1, size: int = 160, code: int = 0xFF) -> None:
         """Send packets that follow each other."""
         for _ in range(count):
-            packet = Rtp(self.sequence, 160 * self.sequence, still(size), ssrc=self.address[1])
+            packet = self.next(code, size)
             self.rtp.sendto(packet.pack(), (HOST, port))
             self.sequence += 1
 
@@ -76,6 +82,7 @@ class Line:
         self.counters = Counters()
         self.leg_counters = LegCounters(rows)
         self.transports = Transports(rows, self.counters, self.leg_counters)
+        self.plain = plain_of_nobody(rows)
         self.legs = Legs(rows)
         self.outgoing = Outgoing(rows)
         self.pairs = [open_pair(HOST, 30_000, 39_999) for _ in range(ports)]
@@ -124,10 +131,15 @@ class Line:
         self.outgoing.open(row, 50 + row, 7, 800)
         return pair.port
 
+    def arrivals(self) -> Arrivals:
+        """Return what came in this tick."""
+        arrived = self.transports.receive(self.tick, self.plain)
+        return arrivals([]) if arrived is None else arrived
+
     def receive(self) -> list[tuple[int, int]]:
         """Return row and sequence number of what came in a tick, as the octets have them."""
         self.tick += 1
-        arrived = self.transports.receive(self.tick)
+        arrived = self.arrivals()
         self.transports.watch(self.tick)
         octets = arrived.octets[: len(arrived.rows)]
         numbers = octets[:, 2].astype(int) << 8 | octets[:, 3]
@@ -247,10 +259,11 @@ def test_both_transports_arrive_as_one(line: Line) -> None:
     # The own leg's turn to be timed; the shared port's is every second.
     while line.tick % TIMED_SHARE != 1:
         line.tick += 1
-    arrived = line.transports.receive(line.tick)
-    assert arrived.rows.tolist() == [1, 1, 0, 0] or arrived.rows.tolist() == [1, 0, 0, 1]
-    assert len(arrived.times) >= 1
-    assert (np.abs(arrived.times - time.time()) < 60).all()
+    arrived = line.arrivals()
+    assert arrived.rows.tolist() == [1, 1, 0, 0]
+    times = arrived.arrived[arrived.arrived >= 0]
+    assert len(times) >= 2
+    assert (np.abs(times - time.time()) < 60).all()
 
 
 def test_shared_packets_are_timed_in_turns(line: Line) -> None:
@@ -265,12 +278,11 @@ def test_shared_packets_are_timed_in_turns(line: Line) -> None:
         sent = time.time()
         time.sleep(0.03)
         line.tick += 1
-        arrived = line.transports.receive(line.tick)
+        arrived = line.arrivals()
         assert arrived.rows.tolist() == [0, 0]
-        if len(arrived.timed):
+        first, second = arrived.arrived.tolist()
+        if max(first, second) >= 0:
             timed += 1
-            assert arrived.timed.tolist() == [0, 1]
-            first, second = arrived.times.tolist()
             assert began - 0.002 <= first <= second <= sent + 0.002
         for pair in line.pairs:  # the kernel is not asked to tell when nobody listens
             assert not pair.rtp.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS)
@@ -443,6 +455,31 @@ def test_more_packets_than_one_call_moves_go_and_come() -> None:
     line.close()
 
 
+def test_plain_packets_leave_their_rows_to_others() -> None:
+    """Of three groups every other leg's is taken; what is left stands in order, and whole."""
+    count = 3 * GROUP - 5
+    line = Line(ports=1, rows=count)
+    phones = [line.phone() for _ in range(count)]
+    for row, phone in enumerate(phones):
+        line.open(row, phone)
+        if row % 2:
+            expect(line.plain, row, phone.next(row % 100))
+    for row, phone in enumerate(phones):
+        phone.send(line.ports[0], code=row % 100)
+    assert line.receive() == [(row, 100) for row in range(0, count, 2)]
+    left = line.transports._packets
+    assert left.lengths[: left.taken].tolist() == [PACKET] * left.taken
+    payloads = left.octets[: left.taken, HEADER:PACKET]
+    assert (payloads == np.arange(0, count, 2)[:, None] % 100).all()
+    columns = line.plain.columns
+    taken = np.arange(1, count, 2)
+    assert (columns.stored[taken, 0] == taken[:, None] % 100).all()
+    assert (columns.filled[taken, 0] == FRAME).all()
+    assert not columns.filled[::2].any()
+    assert (columns.received[taken] == 1).all()
+    line.close()
+
+
 # --- floods and losses ----------------------------------------------------------------------------
 
 
@@ -476,7 +513,7 @@ def test_a_datagram_longer_than_a_row_is_marked_as_cut(line: Line) -> None:
     line.open(0, phone)
     phone.send(line.ports[0], size=1200)
     line.tick += 1
-    assert line.transports.receive(line.tick).lengths.tolist() == [PACKET_ROW]
+    assert line.arrivals().lengths.tolist() == [PACKET_ROW]
 
 
 # --- RTCP -----------------------------------------------------------------------------------------
