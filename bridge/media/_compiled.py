@@ -104,4 +104,4 @@ prefetch: Callable[[int], None] = cast("Any", intrinsic(_prefetch))
 
 
 def _compile(signature: object, function: F, options: dict[str, Any]) -> F:
-    return cast("F", numba.njit(signature, **options)(function))
+    return cast("F", numba.njit(cast("Any", signature), **options)(function))
