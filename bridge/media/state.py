@@ -77,7 +77,7 @@ class Presence(Rows):
     def trace(self, row: int, *, traced: bool) -> None:
         """Tell control a leg's headers, or not any more."""
         self.traced[row] = traced
-        self.tracing = bool(self.traced.any())
+        self.tracing = traced or (self.tracing and bool(self.traced.any()))
 
 
 class State:

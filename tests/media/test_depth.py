@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from bridge.media.depth import CAP_ROWS, START_ROWS
+from bridge.media.codecs import FRAME
+from bridge.media.depth import CAP_ROWS, QUIET_RMS, START_ROWS, Depth
 from tests.media.engine import find, loud
 from tests.media.network import FRAME_S, Carried, Line, bursts, carry, delays_ms, voice
 from tests.support import g711
@@ -126,6 +127,23 @@ def test_a_clock_that_drifts_is_followed_in_pauses(ppm: int, pause: int) -> None
     # One frame in all, taken out or put in; whole, for a pause has no period.
     assert sorted(set(apart.tolist())) == sorted({0, -160 * int(np.sign(ppm))})
     assert np.abs(apart).sum() == 160
+
+
+def test_a_pause_is_as_long_as_frames_in_a_row_are_quiet() -> None:
+    """One that is not begins it anew; of legs without an excess nothing is counted."""
+    depth = Depth(4)
+    depth.excess[:] = [0, FRAME, -FRAME, FRAME]
+    rows, just = np.array([3, 1, 0, 2]), QUIET_RMS
+    pcm = np.repeat(
+        np.array([[0.9], [1.1], [0], [0]], np.float32) * np.float32(just), FRAME, axis=1
+    )
+    for _ in range(3):
+        depth.hear(rows, pcm)
+    assert depth.quiet.tolist() == [0, 0, 3, 3]
+    depth.hear(rows[::-1].copy(), pcm)
+    assert depth.quiet.tolist() == [0, 1, 4, 4]
+    depth.hear(rows, pcm[[1, 0, 2, 3]])
+    assert depth.quiet.tolist() == [0, 2, 5, 0]
 
 
 def test_a_talker_who_never_pauses_is_not_waited_for_long() -> None:

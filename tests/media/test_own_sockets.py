@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from bridge.media.own_sockets import QUIET_TICKS, READS_PER_TICK, TIMED_SHARE, O
 from bridge.media.ports import MediaPair, open_beside, open_pair, open_shared
 from bridge.media.rtp import HEADER, PACKET_ROW, Arrivals
 from bridge.media.seating import seat
-from tests.media.engine import Rtp, plain_of_nobody, still
+from tests.media.engine import Rtp, expect, plain_of_nobody, still
 
 HOST = "127.0.0.1"
 EVENTS = 101
@@ -127,6 +128,29 @@ def test_the_first_packet_of_sdps_address_is_taken(line: Line) -> None:
     phone.send(port, 3)
     assert line.receive() == [(0, 101), (0, 102), (0, 103)]
     assert line.latched() == [(0, True)]
+
+
+def test_what_comes_behind_drained_packets_does_not_overtake_them(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet that would be plain waits for those before it, which go the general way."""
+    phone = line.phone()
+    port = line.open(0, phone.address)
+    following = Rtp(102, 160 * 102, still(), ssrc=phone.address[1])
+    drain = line.sockets._drain
+
+    def drain_and_go_on(*arguments: Any) -> None:  # noqa: ANN401 - as it has them
+        drain(*arguments)
+        expect(line.plain, 0, following)
+        phone.rtp.sendto(following.pack(), (HOST, port))
+
+    monkeypatch.setattr(line.sockets, "_drain", drain_and_go_on)
+    phone.send(port, 2)
+    assert line.receive() == [(0, 100), (0, 101), (0, 102)]
+    line.plain.begin(0.0)
+    expect(line.plain, 0, following)
+    phone.rtp.sendto(following.pack(), (HOST, port))
+    assert line.receive() == []  # in the next tick it is
 
 
 def test_of_sound_queued_before_the_leg_was_opened_the_newest_counts(line: Line) -> None:

@@ -133,6 +133,18 @@ def test_plain_packets_do_not_take_the_long_way() -> None:
         assert made.wires.left == [1] + 19 * [0]
 
 
+def test_columns_are_still_those_of_the_tables_when_they_have_grown() -> None:
+    """Else packets would go to arrays that nobody reads, and behind their ends."""
+    with Engine(options=PLAIN) as made:
+        state = made.state
+        capacity = state.legs.capacity + 1
+        state.make_room(capacity)
+        columns = state.plain.columns
+        assert all(len(column) >= capacity for column in columns)
+        assert columns.play_row is state.store.play_row
+        assert columns.highest is state.sequences.highest
+
+
 @pytest.mark.parametrize("column", ["quiet_told", "traced"])
 def test_legs_that_control_waits_for_take_the_long_way(column: str) -> None:
     """Who had been told quiet is told back; whose headers are traced has every one noted."""
