@@ -50,7 +50,8 @@ Another voice of the same level brings it to 0.70 in the median, and over 0.83 o
 Samples = npt.NDArray[np.int16]
 
 _LINE_HZ = (250.0, 3400.0)
-_SLIP = 320
+# A playout buffer holds 100 ms at most, and a stall of the machine may fill or empty it at once.
+_SLIP = 800
 _QUIET_RMS = 20.0
 
 
@@ -155,7 +156,7 @@ def _widest(values: npt.NDArray[np.float64], reach: int) -> npt.NDArray[np.float
 def heard(recording: Samples, signature: Samples, *, segment: int = 2000) -> Match:
     """Look for a signature in a recording.
 
-    The signature is cut into segments that may each slip by 40 ms, because a playout buffer is
+    The signature is cut into segments that may each slip by 100 ms, because a playout buffer is
     free to grow or shrink, between talk spurts or by a pitch period; their normalised correlations
     are averaged at each lag, and the best lag is taken.
 

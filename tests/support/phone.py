@@ -159,10 +159,10 @@ class Phone(Line):
             late: Whether the 200 holds the offer, so that the ACK answers.
         """
         self._learn(answer)
+        self._follow(answer)
         if self.acknowledge:
             body = self.offer().pack() if late else ""
             self.acknowledge_final(request, answer, body=body)
-        self._follow(answer)
 
     def _learn(self, answer: Message) -> None:
         self._remote_tag = parameter(answer.get("To"), "tag")
@@ -193,9 +193,11 @@ class Phone(Line):
         request = self.send(self.build("INVITE", body=body))
         answer = self.final(request)
         reply = self.offer(**changes).pack() if late and answer.status == 200 else ""
-        self.acknowledge_final(request, answer, body=reply)
+        # Followed first: with the ACK the bridge may ask at once that media move on, and whoever
+        # reads its request follows that while we would still go back to this.
         if answer.status == 200:
             self._follow(answer)
+        self.acknowledge_final(request, answer, body=reply)
         return answer
 
     def hold(self, direction: str = "sendonly", *, old_way: bool = False) -> Message:

@@ -32,6 +32,18 @@ def test_voice_is_found_with_its_delay_and_level() -> None:
     assert match.level_db == pytest.approx(-6.0, abs=0.3)
 
 
+@pytest.mark.parametrize("ms", [-90, -45, 45, 90])
+def test_a_voice_that_slips_within_a_sentence_is_clear_and_a_lost_half_is_not(ms: int) -> None:
+    """A playout buffer of 100 ms that filled or emptied at a stall; a second that went missing."""
+    words = voice("ada", 2.0)
+    half, slip = words[:RATE], np.zeros(max(ms, 0) * 8, np.int16)
+    slipped = np.concatenate((half, slip, words[RATE + 8 * max(-ms, 0) :]))
+    assert heard(through_the_line(at(1.25, slipped, 5.0)), words).clear
+    match = heard(through_the_line(at(1.25, half, 5.0)), words)
+    assert match.heard
+    assert not match.clear
+
+
 @pytest.mark.parametrize("name", ["ada", "ben", "cleo"])
 def test_voice_under_another_is_found_and_an_absent_one_is_not(name: str) -> None:
     """Two speak at once; the third of the cast is not there."""
