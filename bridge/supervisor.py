@@ -558,7 +558,8 @@ class MediaSupervisor:
             for held in some:
                 told += held.over()
             descriptors = tuple(chain.from_iterable(held.descriptors for held in some))
-            process.send(OpenLegs(legs=[held.handed() for held in some]), descriptors)
+            more = len(legs) - first - len(some)
+            process.send(OpenLegs([held.handed() for held in some], more), descriptors)
         for held in legs:
             self.places.hear(held)
             for command in held.waiting:

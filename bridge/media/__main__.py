@@ -70,12 +70,15 @@ def run(tick: Tick, state: State) -> None:
             jumped = owed - MOST_MADE_UP
             state.jump(jumped)
             due += jumped * TICK
+        idle = tick.idle
         tick.run()
+        if idle:
+            due = tick.began  # legs that have just come are owed nothing
         if tick.has_second_halves:
             _sleep_until(due + HALF)
             tick.send_second_halves()
         due += TICK
-        _sleep_until(due)
+        tick.rest(due)
 
 
 def _sleep_until(when: float) -> None:

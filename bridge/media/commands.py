@@ -73,6 +73,8 @@ class Commands:
     def __init__(self, state: State, teller: Teller) -> None:
         self._state = state
         self._teller = teller
+        self.awaited = 0
+        """Legs of another process that come right behind those that are open now."""
 
     def carry_out(self, command: Command, fds: list[int]) -> None:
         """Carry one command out.
@@ -87,6 +89,7 @@ class Commands:
                 new = HandedLeg(opened=command, descriptors=descriptors)
                 self._open([new], fds, "OpenLeg")
             case OpenLegs():
+                self.awaited = command.more
                 self._open(command.legs, fds, "OpenLegs")
             case SharePort(port=port):
                 self._share_port(port, fds)

@@ -97,6 +97,10 @@ class ControlChannel:
                 commands.append((decoded, fds))
         return commands
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for a command, so long at most, and say whether one may be read or the end is."""
+        return bool(self._read) or bool(self._ready.poll(1000 * max(0.0, seconds)))
+
     def put(self, event: Event) -> None:
         """Queue an event, or drop and count it when control has stopped reading."""
         if len(self._events) >= EVENT_LIMIT:

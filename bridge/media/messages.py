@@ -297,9 +297,15 @@ class HandedLeg(msgspec.Struct, frozen=True):
 
 
 class OpenLegs(msgspec.Struct, frozen=True, tag=True):
-    """Go on with legs of another process. Descriptors: those of each leg, one after the other."""
+    """Go on with legs of another process. Descriptors: those of each leg, one after the other.
+
+    Args:
+        legs: the legs.
+        more: how many come right behind, in further ones.
+    """
 
     legs: list[HandedLeg]
+    more: int = 0
 
 
 class GiveLegs(msgspec.Struct, frozen=True, tag=True):

@@ -66,6 +66,9 @@ _Rows = npt.NDArray[np.intp]
 COMMANDS_AT_A_TIME: Final = 4
 """Read before the time is looked at: a leg to open is half a millisecond."""
 
+HANDED_S: Final = 0.2
+"""How long a process without legs waits for the rest of those that come to it together."""
+
 FAULTS_TOLD: Final = 20
 """Different places of faults that control is told of; each is told once."""
 
@@ -126,6 +129,30 @@ class Tick:
         self._channel.flush()
 
     @property
+    def idle(self) -> bool:
+        """There is no leg, so nobody waits for a tick."""
+        return not self._state.legs.row_of
+
+    @property
+    def began(self) -> float:
+        """When the last tick began, or first had a leg to work for (monotonic time [s])."""
+        return self._now
+
+    def rest(self, until: float) -> None:
+        """Wait for the next tick, or where there is no leg for a command, for it may bring some.
+
+        Args:
+            until: when the next tick is due (monotonic time [s]).
+        """
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        if self.idle:
+            self._channel.wait(left)
+        else:
+            time.sleep(left)
+
+    @property
     def has_second_halves(self) -> bool:
         """Some legs get the second half of their frame 10 ms later."""
         return bool(len(self._state.outgoing.halved))
@@ -151,16 +178,30 @@ class Tick:
     # --- commands ---------------------------------------------------------------------------------
 
     def _take_commands(self) -> None:
-        """Carry commands out, as many as fit: legs may come by hundreds, and calls are up."""
-        until = time.perf_counter() + self._commands_s
+        """Carry commands out, as many as fit: legs may come by hundreds, and calls are up.
+
+        A process that had no leg takes all that come to it together: nobody waits for its tick yet,
+        and ticks for the first of them would keep the last ones waiting.
+        """
+        channel, idle = self._channel, self.idle
+        began = time.perf_counter()
         left = COMMANDS_PER_TICK
-        while left and (commands := self._channel.read(min(left, COMMANDS_AT_A_TIME))):
+        while left:
+            commands = channel.read(min(left, COMMANDS_AT_A_TIME))
             for command, fds in commands:
                 self._commands.carry_out(command, fds)
             left -= len(commands)
-            if time.perf_counter() > until:
+            took = time.perf_counter() - began
+            if channel.ended:
                 break
-        if self._channel.ended:
+            if idle and self._commands.awaited:
+                if not channel.wait(HANDED_S - took):
+                    self._commands.awaited = 0
+            elif not commands or took > self._commands_s:
+                break
+        if idle:
+            self._now = time.monotonic()
+        if channel.ended:
             self._state.ended = True
 
     # --- packets ----------------------------------------------------------------------------------

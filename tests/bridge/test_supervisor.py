@@ -16,6 +16,7 @@ import pytest
 
 from bridge import supervisor as supervising
 from bridge.media.messages import (
+    Command,
     Configure,
     DigitInfo,
     DigitPressed,
@@ -25,6 +26,7 @@ from bridge.media.messages import (
     LegClosed,
     LegMedia,
     OpenLeg,
+    OpenLegs,
     Place,
     Play,
     PlayFinished,
@@ -33,6 +35,7 @@ from bridge.media.messages import (
 from bridge.media.name_messages import NameRecorded, RecordName, StopName
 from bridge.media.names_area import NamesArea
 from bridge.media.ports import open_pair
+from bridge.media_process import MediaProcess
 from bridge.supervisor import MediaSupervisor
 from tests.media.engine import Rtp, read
 from tests.support import g711
@@ -308,6 +311,35 @@ def test_a_leg_that_was_closing_when_its_process_died_is_reported_closed() -> No
         house.kill()
         await house.until(lambda: house.heard(LegClosed))
         assert house.supervisor.legs == 0
+
+    perform(scene)
+
+
+def test_a_successor_is_told_with_each_part_of_its_legs_how_many_follow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits for them, so that it ticks for all at once; those of one message come alone."""
+    monkeypatch.setattr(supervising, "HANDED_AT_ONCE", 2)
+    told: list[tuple[int, int]] = []
+    send = MediaProcess.send
+
+    def listen(process: MediaProcess, command: Command, fds: tuple[int, ...] = ()) -> None:
+        if isinstance(command, OpenLegs):
+            told.append((len(command.legs), command.more))
+        send(process, command, fds)
+
+    monkeypatch.setattr(MediaProcess, "send", listen)
+
+    async def scene(house: House) -> None:
+        phones = [house.phone() for _ in range(5)]
+        for leg, phone in enumerate(phones, 1):
+            open_leg(house, leg, phone)
+        await house.until(lambda: house.supervisor.spares)
+        house.kill()
+        await house.until(lambda: house.supervisor.replaced)
+        for phone in phones:
+            await house.until(phone.goes_on(10))
+        assert told == [(2, 3), (2, 1), (1, 0)]
 
     perform(scene)
 

@@ -18,10 +18,15 @@ class Clock:
     Args:
         works: how long each tick takes [s]; the run ends behind the last.
         halves: whether some legs get a second packet a tick.
+        opens: how long the first tick is opening legs, where none was before [s].
     """
 
-    def __init__(self, works: Iterable[float], *, halves: bool = False) -> None:
-        self.now = 1000.0
+    def __init__(
+        self, works: Iterable[float], *, halves: bool = False, opens: float | None = None
+    ) -> None:
+        self.now = self.began = 1000.0
+        self.idle = opens is not None
+        self._opens = opens or 0.0
         self.counters = Counters()
         self.ended = False
         self.has_second_halves = halves
@@ -41,11 +46,18 @@ class Clock:
 
     def run(self) -> None:
         """Make a tick."""
+        if self.idle:
+            self.now += self._opens
+        self.idle, self.began = False, self.now
         self.ticks.append(round(self.now - 1000, 4))
         self.now += self._next
         following = next(self._works, None)
         self.ended = following is None
         self._next = following or 0.0
+
+    def rest(self, until: float) -> None:
+        """Let time pass until the next tick is due."""
+        self.now = max(self.now, until)
 
     def send_second_halves(self) -> None:
         """Note when."""
@@ -98,3 +110,11 @@ def test_second_halves_go_ten_milliseconds_later(monkeypatch: pytest.MonkeyPatch
     clock = perform(Clock([0.003] * 3, halves=True), monkeypatch)
     assert clock.seconds == pytest.approx([0.01, 0.03, 0.05], abs=1e-4)
     assert clock.ticks == pytest.approx([0, 0.02, 0.04], abs=1e-4)
+
+
+def test_legs_that_came_together_are_owed_no_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took 150 ms to open hundreds: nobody is to hear the ticks of that time in a burst."""
+    clock = perform(Clock([0.012] * 4, halves=True, opens=0.15), monkeypatch)
+    assert clock.ticks == pytest.approx([0.15, 0.17, 0.19, 0.21], abs=1e-4)
+    assert clock.seconds == pytest.approx([0.162, 0.182, 0.202, 0.222], abs=1e-4)
+    assert (clock.counters.late_ticks, clock.jumps) == (0, [])

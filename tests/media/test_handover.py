@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -326,6 +327,57 @@ def test_hundreds_at_once_find_room_and_a_page(view: StateView) -> None:
         assert after.read().legs.keys() == view.read().legs.keys()
         assert all(len(successor.sent(leg)) == 1 for leg in range(1, 101))
         after.close()
+
+
+def test_a_successor_takes_all_legs_before_it_ticks_for_any(view: StateView) -> None:
+    """Control sends them by hundreds, and may be kept from its core between two of these."""
+    with Engine() as dead, Engine() as successor:
+        use(dead, view)
+        for leg in (4, 5):
+            dead.open(leg, room=1)
+        dead.run()
+
+        def bring(leg: int, more: int) -> None:
+            successor.command(OpenLegs(legs=[handed(view, leg)], more=more), fds=2)
+
+        bring(4, 1)
+        later = threading.Timer(0.05, bring, (5, 0))
+        later.start()
+        successor.run()
+        later.join()
+        assert [len(successor.sent(leg)) for leg in (4, 5)] == [1, 1]
+
+
+def test_legs_that_do_not_follow_are_not_waited_for_for_ever(view: StateView) -> None:
+    """Control may have died between two hundreds."""
+    with Engine() as dead, Engine() as successor:
+        use(dead, view)
+        dead.open(4, room=1)
+        dead.run()
+        successor.command(OpenLegs(legs=[handed(view, 4)], more=3), fds=2)
+        successor.run(2)
+        assert len(successor.sent(4)) == 2
+        successor.control.close()
+        successor.run()
+        assert successor.state.ended
+
+
+def test_a_process_that_has_legs_waits_for_none(
+    view: StateView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those it has would miss their tick."""
+    with Engine() as dead, Engine() as other:
+        use(dead, view)
+        dead.open(4, room=1)
+        dead.run()
+        other.open(6, room=1)
+        other.run()
+        waits: list[float] = []
+        monkeypatch.setattr(other.channel, "wait", waits.append)
+        other.command(OpenLegs(legs=[handed(view, 4)], more=3), fds=2)
+        other.run(2)
+        assert waits == []
+        assert [len(other.sent(leg)) for leg in (4, 6)] == [2, 3]
 
 
 def test_a_latched_source_need_not_prove_itself_again() -> None:

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import inspect
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -472,3 +473,17 @@ def test_no_stage_loops_over_legs(module: str, functions: tuple[str, ...] | None
             continue
         for over in _loops(function):
             assert over.startswith(FEW), f"{module}.{function.name} loops over {over}"
+
+
+def test_who_has_no_leg_is_woken_by_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leg that comes is opened at once; beside others it waits for the tick."""
+    slept: list[float] = []
+    monkeypatch.setattr("bridge.media.tick.time.sleep", slept.append)
+    with Engine() as engine:
+        began = time.monotonic()
+        engine.open(4)
+        engine.tick.rest(began + 60)
+        assert time.monotonic() < began + 30
+        engine.run()
+        engine.tick.rest(time.monotonic() + 60)
+        assert len(slept) == 1
