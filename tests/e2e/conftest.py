@@ -1,6 +1,6 @@
 """Fixtures of the stories: one bridge a module, and nothing left in it after each story."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import cast
 
@@ -8,6 +8,21 @@ import pytest
 
 from tests.support.bridge_under_test import BridgeUnderTest
 from tests.support.reactor import reactor
+
+LINES_TOLD = 40
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the bridge had logged: it may fail once in a hundred times."""
+    report = yield
+    bridge = item.funcargs.get("bridge") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(bridge, BridgeUnderTest):
+        said = bridge.log_path.read_text(errors="replace").splitlines()[-LINES_TOLD:]
+        report.sections.append((f"the bridge's log, at the end of {report.when}", "\n".join(said)))
+    return report
 
 
 @pytest.fixture(scope="module")
