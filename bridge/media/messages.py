@@ -579,6 +579,8 @@ class EngineStatistics(msgspec.Struct, frozen=True, tag=True):
         tick_ms_p95: 95th percentile over the last ten seconds [ms].
         tick_ms_p99: 99th percentile over the last ten seconds [ms].
         tick_ms_max: longest since the last `Statistics` [ms].
+        tick_counts: ticks by the time that they took, in quarters of a millisecond; the last one
+            is of all that took longer.
         cpu_seconds: user and system time of the process.
         lost_by_bridge: receive-buffer overflow, ticks jumped times legs, send errors.
         counters: every odd outcome by its name.
@@ -592,6 +594,7 @@ class EngineStatistics(msgspec.Struct, frozen=True, tag=True):
     tick_ms_p95: float
     tick_ms_p99: float
     tick_ms_max: float
+    tick_counts: list[int]
     cpu_seconds: float
     lost_by_bridge: int
     counters: dict[str, int]

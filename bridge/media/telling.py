@@ -24,7 +24,7 @@ from bridge.media.messages import (
 from bridge.media.rtp import Arrivals, Headers, Kind
 from bridge.media.state import State
 
-__all__ = ["STAGES", "Teller", "whose_turn"]
+__all__ = ["COUNTS_PER_MS", "STAGES", "Teller", "whose_turn"]
 
 TICKS_PER_SECOND: Final = 50
 STATISTICS_TICKS: Final = 250
@@ -38,6 +38,10 @@ QUIET_SECONDS: Final = 10
 """Between two words about a leg that sends nothing."""
 
 LONG_WINDOW: Final = 10 * TICKS_PER_SECOND
+
+COUNTS_PER_MS: Final = 4
+MOST_COUNTED: Final = 60 * COUNTS_PER_MS
+"""Three ticks' length: what took longer is counted together."""
 
 STAGES: Final = (
     "commands",
@@ -79,6 +83,7 @@ class Teller:
         self._second: list[float] = []
         self._long: deque[float] = deque(maxlen=LONG_WINDOW)
         self._longest = 0.0
+        self._counts = [0] * (MOST_COUNTED + 1)
         self._stages = np.zeros((LONG_WINDOW, len(STAGES)))
         self._traces: dict[int, list[str]] = {}
 
@@ -90,6 +95,7 @@ class Teller:
         self._stages[self._tick % LONG_WINDOW] = stages
         self._second.append(took)
         self._long.append(took)
+        self._counts[min(int(COUNTS_PER_MS * took), MOST_COUNTED)] += 1
         self._longest = max(self._longest, took)
         self._tick += 1
 
@@ -128,6 +134,7 @@ class Teller:
             tick_ms_p95=p95,
             tick_ms_p99=p99,
             tick_ms_max=longest,
+            tick_counts=self._counts.copy(),
             cpu_seconds=times.user + times.system,
             lost_by_bridge=counters.lost_by_bridge,
             counters={**counters.as_dict(), **state.leg_counters.totals()},

@@ -232,8 +232,20 @@ def test_what_is_measured_of_legs_adds_up(
     assert 15 < result["interarrival_ms"]["p50"] < 25
     assert result["heard"]["others"] == 8 * 3
     assert set(result["tick_ms"]) == {"p50", "p99", "max"}
+    assert (
+        0 < result["tick_ms"]["p50"] <= result["tick_ms"]["p99"] < result["tick_ms"]["max"] + 0.25
+    )
     assert {"receive", "mix", "send"} <= set(result["stages_ms"])
     assert {"late", "send_errors", "dropped"} <= set(result["generator"])
+
+
+def test_percentiles_of_counted_ticks_are_those_of_the_ticks() -> None:
+    """To the quarter of a millisecond by which they are counted."""
+    took = np.random.default_rng(4).gamma(20, 0.35, 3000)
+    counts = np.bincount((4 * took).astype(int), minlength=241)
+    found = legs.spread(counts)
+    assert found["p50"] == pytest.approx(np.percentile(took, 50), abs=0.25)
+    assert found["p99"] == pytest.approx(np.percentile(took, 99), abs=0.25)
 
 
 def test_a_place_has_a_line_where_python_knows_none() -> None:

@@ -320,6 +320,8 @@ def test_heartbeat_and_statistics_tell_how_it_goes() -> None:
         assert answer.counters["stage_faults"] == 0
         assert sum(answer.stages_ms.values()) > 0
         assert answer.tick_ms_max >= answer.tick_ms_p99 >= answer.tick_ms_p50 > 0
+        assert sum(answer.tick_counts) == answer.ticks
+        assert answer.tick_counts[min(int(4 * answer.tick_ms_max), 240)] > 0
 
 
 def test_nothing_grows_while_ticking() -> None:
