@@ -55,6 +55,8 @@ class Legs(Rows):
         self.row_of: dict[int, int] = {}
         # By row, as negotiated last.
         self.media: dict[int, LegMedia] = {}
+        self.used = 0
+        """Rows that some leg has had, from the first on: nothing is behind them."""
         self._free = list(range(capacity))
 
     def __len__(self) -> int:
@@ -74,6 +76,7 @@ class Legs(Rows):
     def take(self, leg: int, media: LegMedia) -> int:
         """Give a leg a row; there must be a free one."""
         row = heapq.heappop(self._free)
+        self.used = max(self.used, row + 1)
         self.reset(row)
         self.leg[row] = leg
         self.open[row] = True

@@ -113,7 +113,8 @@ class StatePage:
                 at += array.nbytes
             self._copies.append(places)
         self._region = region
-        self.save(now)
+        for _ in self._copies:
+            self.save(now, rows)
         self._header[:_TICKED] = struct.pack("@qq", _MAGIC, self._end)
         self._end += size
 
@@ -121,18 +122,19 @@ class StatePage:
         """Note that a tick begins: time of the monotonic clock [s]."""
         struct.pack_into("@d", self._header, _TICKED, now)
 
-    def save(self, now: float) -> None:
+    def save(self, now: float, rows: int) -> None:
         """Write every column; nothing counts before all of them are written.
 
         Args:
             now: the time of what they say [s].
+            rows: so many from the first on; those behind have not changed since `lay_out`.
         """
         region = self._region
         if region is None:
             return
         self._turn ^= 1
         for place, table, column in self._copies[self._turn]:
-            place[...] = getattr(table, column)
+            place[:rows] = getattr(table, column)[:rows]
         self._times[self._turn][0] = now
         struct.pack_into("@q", region, _WHOLE, self._turn)
 

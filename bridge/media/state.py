@@ -50,8 +50,9 @@ from bridge.media.wideband import Wideband
 
 __all__ = ["FIRST_CAPACITY", "Presence", "State"]
 
-FIRST_CAPACITY: Final = 256
-"""Legs that have a row from the start; every table doubles when one more comes."""
+FIRST_CAPACITY: Final = 2048
+"""Legs that have a row from the start, more than a core carries: with one more all tables grow,
+which takes 50 to 200 ms, and everybody in a call hears that. A row has 25 kB."""
 
 FIRST_ROOMS: Final = 64
 
@@ -266,7 +267,7 @@ class State:
     def save(self, now: float) -> None:
         """Write down where every leg stands."""
         if self.page is not None:
-            self.page.save(now)
+            self.page.save(now, self.legs.used)
 
     def records(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.void]:
         """Return the records of legs: `(k,)` of `record_type`, for rows intp, `(k,)`."""

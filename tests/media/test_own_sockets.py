@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bridge.media import own_sockets
 from bridge.media._packet_rows import PacketRows
 from bridge.media._sockets import IP_MTU_DISCOVER, IP_PMTUDISC_PROBE
 from bridge.media.codecs import SILENCE_CODES
@@ -128,6 +129,31 @@ def test_the_first_packet_of_sdps_address_is_taken(line: Line) -> None:
     phone.send(port, 3)
     assert line.receive() == [(0, 101), (0, 102), (0, 103)]
     assert line.latched() == [(0, True)]
+
+
+def test_many_first_packets_at_once_are_taken_some_a_tick(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is lost, and who is sprayed by strangers does not keep others from their turn."""
+    monkeypatch.setattr(own_sockets, "JUDGED_PER_TICK", 2)
+    phones = [line.phone() for _ in range(4)]
+    stranger = line.phone()
+    ports = [line.open(row, phone.address) for row, phone in enumerate(phones)]
+    taken: list[tuple[int, int]] = []
+    for tick in range(3):
+        for port in ports[:2]:
+            stranger.send(port)
+        if not tick:
+            for port, phone in zip(ports[2:], phones[2:], strict=True):
+                phone.send(port)
+        came = line.receive()
+        assert len(came) <= 2
+        taken += came
+    assert sorted(taken) == [(2, 100), (3, 100)]
+    for port, phone in zip(ports[:2], phones, strict=False):
+        phone.send(port)
+    assert sorted(line.receive()) == [(0, 100), (1, 100)]
+    assert sorted(row for row, _ in line.latched()) == [0, 1, 2, 3]
 
 
 def test_what_comes_behind_drained_packets_does_not_overtake_them(

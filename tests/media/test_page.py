@@ -72,7 +72,7 @@ def test_a_page_says_what_the_last_tick_left(view: StateView) -> None:
     for tick in range(1, 5):
         fill(things, tick)
         page.beat(10.0 + tick)
-        page.save(20.0 + tick)
+        page.save(20.0 + tick, 2)
         assert said(view) == expected(tick)
         assert view.read().at == 20.0 + tick
         assert view.ticked_at() == 10.0 + tick
@@ -99,11 +99,11 @@ def test_a_tick_that_was_not_written_to_its_end_never_was(view: StateView, dies_
     page.lay_out({"legs": things}, 1.0)
     for tick in (1, 2, 3):
         fill(things, tick)
-        page.save(float(tick))
+        page.save(float(tick), 2)
     fill(things, 4)
     things.dying = True
     with pytest.raises(KilledError):
-        page.save(4.0)
+        page.save(4.0, 2)
     assert said(view) == expected(3)
     assert view.read().at == 3.0
 
@@ -113,14 +113,14 @@ def test_a_page_grows_with_its_tables(view: StateView) -> None:
     page, things = page_of(view), Things(2)
     page.lay_out({"legs": things}, 1.0)
     fill(things, 1)
-    page.save(1.0)
+    page.save(1.0, 2)
     things.grow(5000)
     assert said(view) == expected(1)
     things.leg[4999] = 77
     page.lay_out({"legs": things}, 2.0)
     assert view.read().legs.keys() == {5, 9, 77}
     fill(things, 3)
-    page.save(3.0)
+    page.save(3.0, 2)
     assert said(view)[9] == expected(3)[9]
 
 
