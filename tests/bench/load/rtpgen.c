@@ -56,7 +56,9 @@ static struct times gaps;
 
 static void take(struct leg *leg, const uint8_t *packet, ssize_t size, int64_t now) {
     uint32_t words[2];
-    if (size < HEADER || packet[0] != 0x80) {
+    /* RTCP (RFC 5761, section 4) of a leg whose odd port is ours by chance: the first reports come
+     * before this socket is connected, which takes any source until then. */
+    if (size < HEADER || packet[0] != 0x80 || (packet[1] >= 192 && packet[1] <= 223)) {
         leg->odd++;
         return;
     }
