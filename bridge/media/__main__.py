@@ -75,16 +75,10 @@ def run(tick: Tick, state: State) -> None:
         if idle:
             due = tick.began  # legs that have just come are owed nothing
         if tick.has_second_halves:
-            _sleep_until(due + HALF)
+            tick.rest(due + HALF)
             tick.send_second_halves()
         due += TICK
         tick.rest(due)
-
-
-def _sleep_until(when: float) -> None:
-    left = when - time.monotonic()
-    if left > 0:
-        time.sleep(left)
 
 
 def live(control: socket.socket) -> None:

@@ -1,8 +1,8 @@
 """Columns of a structure of arrays, one row per leg, that grow when a leg joins.
 
 A stage derives its table from `Rows` and names its columns once; the engine then grows all tables
-together, and resets a row when a leg takes it. Columns that are *kept* are
-what another media process needs to go on with the leg: `page` writes them out in every tick.
+together, and resets a row when a leg takes it. Columns that are *kept* are what another media
+process needs to go on with the leg: `page` writes them out in every tick.
 """
 
 from typing import Any

@@ -139,10 +139,10 @@ class Tick:
         return self._now
 
     def rest(self, until: float) -> None:
-        """Wait for the next tick, or where there is no leg for a command, for it may bring some.
+        """Wait for the next thing to do, or where there is no leg for a command: it may bring some.
 
         Args:
-            until: when the next tick is due (monotonic time [s]).
+            until: when that is due (monotonic time [s]).
         """
         left = until - time.monotonic()
         if left <= 0:
@@ -184,6 +184,7 @@ class Tick:
         and ticks for the first of them would keep the last ones waiting.
         """
         channel, idle = self._channel, self.idle
+        self._commands.awaited = 0  # what a process with legs did not wait for
         began = time.perf_counter()
         left = COMMANDS_PER_TICK
         while left:
@@ -196,7 +197,7 @@ class Tick:
                 break
             if idle and self._commands.awaited:
                 if not channel.wait(HANDED_S - took):
-                    self._commands.awaited = 0
+                    break
             elif not commands or took > self._commands_s:
                 break
         if idle:

@@ -40,10 +40,6 @@ class Clock:
         """Return the time, never quite on the edge of a tick."""
         return self.now + 1e-6
 
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
-
     def run(self) -> None:
         """Make a tick."""
         if self.idle:
@@ -56,7 +52,7 @@ class Clock:
         self._next = following or 0.0
 
     def rest(self, until: float) -> None:
-        """Let time pass until the next tick is due."""
+        """Let time pass until something is due."""
         self.now = max(self.now, until)
 
     def send_second_halves(self) -> None:
@@ -71,7 +67,6 @@ class Clock:
 def perform(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Run ticks by a clock."""
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
-    monkeypatch.setattr(time, "sleep", clock.sleep)
     with monkeypatch.context():
         program.run(cast("Tick", clock), cast("State", clock))
     monkeypatch.undo()

@@ -15,6 +15,7 @@ from bridge.media import handover
 from bridge.media._packet_rows import PacketRows
 from bridge.media.codecs import FRAME
 from bridge.media.messages import (
+    CloseLeg,
     DigitPressed,
     EngineError,
     FirstMedia,
@@ -376,8 +377,11 @@ def test_a_process_that_has_legs_waits_for_none(
         monkeypatch.setattr(other.channel, "wait", waits.append)
         other.command(OpenLegs(legs=[handed(view, 4)], more=3), fds=2)
         other.run(2)
-        assert waits == []
         assert [len(other.sent(leg)) for leg in (4, 6)] == [2, 3]
+        for leg in (4, 6):
+            other.command(CloseLeg(leg=leg))
+        other.run(2)  # nor when these have gone, for what was to come then
+        assert waits == []
 
 
 def test_a_latched_source_need_not_prove_itself_again() -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import bridge.media.tick
+from bridge.media._rows import Rows
+from bridge.media.counters import Counters
 from bridge.media.messages import (
     BeginTrace,
     ChangeLeg,
@@ -35,6 +37,7 @@ from bridge.media.messages import (
     TalkSpurt,
     Traced,
 )
+from bridge.media.state import State
 from tests.media.engine import Engine, find, loud, still
 from tests.support import g711
 from tests.support.signals import dtmf_tones
@@ -489,3 +492,13 @@ def test_who_has_no_leg_is_woken_by_a_command(monkeypatch: pytest.MonkeyPatch) -
         engine.run()
         engine.tick.rest(time.monotonic() + 60)
         assert len(slept) == 1
+
+
+def test_a_thousand_legs_find_rows_without_a_table_that_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Growing takes tens of milliseconds, in a tick of people who talk."""
+    state = State(lambda _: None, Counters())
+    monkeypatch.setattr(Rows, "grow", None)
+    state.make_room(1000)
+    assert state.legs.capacity >= 1000
